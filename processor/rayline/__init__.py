@@ -1,0 +1,1 @@
+"""Rayline: imaging events to better models."""

@@ -1,0 +1,217 @@
+"""From an SQS message body (an EventBridge envelope) to an event, and back.
+
+Unknown fields of AWS envelopes are ignored; whatever cannot be read is a :class:`RejectedEvent`, never an
+unexpected exception. Shapes: EventBridge user guide, "AWS service event metadata" and the services' own pages.
+"""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from rayline.errors import RejectedEvent
+from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
+
+API_SOURCE = "rayline.api"
+PROCESSOR_SOURCE = "rayline.processor"
+BATCH_DUE = "Import Batch Due"
+
+
+class BatchDue(BaseModel):
+    """A reminder that the processor sends to itself: look after an import batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["batch_due"] = "batch_due"
+    site: str
+    batch_id: str
+
+
+Message = Event | BatchDue
+
+
+class _AwsModel(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Envelope(_AwsModel):
+    source: str
+    detail_type: str = Field(alias="detail-type")
+    time: datetime
+    detail: dict[str, Any]
+
+
+class _S3Bucket(_AwsModel):
+    name: str
+
+
+class _S3Object(_AwsModel):
+    key: str = Field(min_length=1, max_length=1024)
+    size: int = Field(default=0, ge=0)
+    version_id: str = Field(alias="version-id", min_length=1)
+
+
+class _ObjectCreated(_AwsModel):
+    bucket: _S3Bucket
+    object: _S3Object
+
+
+class _ImportJob(_AwsModel):
+    datastore_id: str = Field(alias="datastoreId")
+    job_id: str = Field(alias="jobId")
+    job_status: Literal["COMPLETED", "FAILED"] = Field(alias="jobStatus")
+    input_s3_uri: str = Field(alias="inputS3Uri")
+    output_s3_uri: str = Field(alias="outputS3Uri")
+
+
+class _ImageSet(_AwsModel):
+    datastore_id: str = Field(alias="datastoreId")
+    image_set_id: str = Field(alias="imagesetId")
+    version: Annotated[str, BeforeValidator(str)] = Field(alias="imageSetVersion")
+    workflow_status: str = Field(default="", alias="imageSetWorkflowStatus")
+    is_primary: bool | None = Field(default=None, alias="isPrimary")
+
+
+class _Verification(_AwsModel):
+    schema_version: Literal[1] = Field(alias="schemaVersion")
+    site: str
+    verification_id: str = Field(alias="verificationId")
+    datastore_id: str = Field(alias="datastoreId")
+    image_set_id: str = Field(alias="imageSetId")
+    image_set_version: str = Field(alias="imageSetVersion")
+    label: Label
+    findings: str = ""
+    verifier: str
+
+
+class _PipelineStep(_AwsModel):
+    pipeline_execution_arn: str = Field(alias="pipelineExecutionArn")
+    step_name: str = Field(alias="stepName")
+    status: Literal["Succeeded", "Failed", "Stopped"] = Field(alias="currentStepStatus")
+    failure_reason: str = Field(default="", alias="failureReason")
+
+
+class _PipelineExecution(_AwsModel):
+    pipeline_execution_arn: str = Field(alias="pipelineExecutionArn")
+    status: Literal["Succeeded", "Failed", "Stopped"] = Field(alias="currentPipelineExecutionStatus")
+
+
+def _uploaded(envelope: _Envelope, site: str) -> Event:
+    detail = _ObjectCreated.model_validate(envelope.detail)
+    return Uploaded(
+        site=site,
+        occurred_at=envelope.time,
+        bucket=detail.bucket.name,
+        key=detail.object.key,
+        version_id=detail.object.version_id,
+        size_bytes=detail.object.size,
+    )
+
+
+def _import_job(envelope: _Envelope, site: str) -> Event:
+    job = _ImportJob.model_validate(envelope.detail)
+    return Ingested(site=site, occurred_at=envelope.time, subject="import_job", **job.model_dump())
+
+
+def _image_set(envelope: _Envelope, site: str) -> Event:
+    image_set = _ImageSet.model_validate(envelope.detail)
+    return Ingested(
+        site=site,
+        occurred_at=envelope.time,
+        subject="image_set",
+        datastore_id=image_set.datastore_id,
+        image_set_id=image_set.image_set_id,
+        image_set_version=image_set.version,
+        image_set_workflow_status=image_set.workflow_status,
+        is_primary=image_set.is_primary,
+    )
+
+
+def _verified(envelope: _Envelope, site: str) -> Event:
+    detail = _Verification.model_validate(envelope.detail)
+    if detail.site != site:
+        raise RejectedEvent("OTHER_SITE", "the verification belongs to another site's processor")
+    return Verified(
+        occurred_at=envelope.time,
+        action="revoked" if envelope.detail_type == "Verification Revoked" else "verified",
+        **detail.model_dump(exclude={"schema_version"}),
+    )
+
+
+def _trained(envelope: _Envelope, site: str) -> Event:
+    step = _PipelineStep.model_validate(envelope.detail)
+    return Trained(
+        site=site,
+        occurred_at=envelope.time,
+        pipeline_execution_arn=step.pipeline_execution_arn,
+        step_name=step.step_name,
+        step_status=step.status,
+        failure_reason=step.failure_reason,
+    )
+
+
+def _evaluated(envelope: _Envelope, site: str) -> Event:
+    execution = _PipelineExecution.model_validate(envelope.detail)
+    return Evaluated(
+        site=site,
+        occurred_at=envelope.time,
+        pipeline_execution_arn=execution.pipeline_execution_arn,
+        status=execution.status,
+    )
+
+
+_READERS = {
+    ("aws.s3", "Object Created"): _uploaded,
+    ("aws.medical-imaging", "Import Job Completed"): _import_job,
+    ("aws.medical-imaging", "Import Job Failed"): _import_job,
+    ("aws.medical-imaging", "Image Set Created"): _image_set,
+    ("aws.medical-imaging", "Image Set Updated"): _image_set,
+    (API_SOURCE, "Image Verified"): _verified,
+    (API_SOURCE, "Verification Revoked"): _verified,
+    ("aws.sagemaker", "SageMaker Model Building Pipeline Execution Step Status Change"): _trained,
+    ("aws.sagemaker", "SageMaker Model Building Pipeline Execution Status Change"): _evaluated,
+}
+
+
+def parse_message(body: str, site: str) -> Message:
+    """Read one SQS message body.
+
+    Args:
+        body: the message's text, an EventBridge envelope as JSON.
+        site: the site that this queue serves; AWS services know none.
+
+    Raises:
+        RejectedEvent: ``UNPARSABLE_MESSAGE``, ``UNKNOWN_EVENT``, ``INVALID_EVENT`` or ``OTHER_SITE``.
+    """
+    try:
+        document = json.loads(body)
+        envelope = _Envelope.model_validate(document)
+    except (ValueError, RecursionError):
+        # ValidationError is a ValueError; its text may quote the input, so it is not passed on.
+        raise RejectedEvent("UNPARSABLE_MESSAGE", "the message is not an EventBridge envelope") from None
+    if (envelope.source, envelope.detail_type) == (PROCESSOR_SOURCE, BATCH_DUE):
+        try:
+            return BatchDue.model_validate(envelope.detail)
+        except ValidationError:
+            raise RejectedEvent("INVALID_EVENT", "the batch reminder names no batch") from None
+    reader = _READERS.get((envelope.source, envelope.detail_type))
+    if reader is None:
+        raise RejectedEvent("UNKNOWN_EVENT", "no event is known by this source and detail type")
+    try:
+        return reader(envelope, site)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
+        raise RejectedEvent("INVALID_EVENT", f"missing or wrong in the event's detail: {fields}") from None
+
+
+def batch_due_body(due: BatchDue, now: datetime) -> str:
+    """The SQS message body of a reminder."""
+    return json.dumps(
+        {
+            "source": PROCESSOR_SOURCE,
+            "detail-type": BATCH_DUE,
+            "time": now.isoformat(),
+            "detail": due.model_dump(mode="json"),
+        }
+    )

@@ -1,0 +1,30 @@
+"""Rayline's error tree; messages are lowercase, name the fix and never the patient."""
+
+
+class RaylineError(Exception):
+    """The root of every error that Rayline raises on purpose."""
+
+
+class RetryableError(RaylineError):
+    """Something outside is not ready; the same call may succeed later."""
+
+
+class ConfigurationError(RaylineError):
+    """A setting is missing or wrong; the message names it and gives an example."""
+
+
+class RejectedEvent(RaylineError):  # noqa: N818 - an outcome, not a fault: the input is refused for good
+    """The input is refused for good and must be kept where a person can look at it.
+
+    Attributes:
+        reason: machine-readable code, e.g. ``NOT_DICOM``.
+        explanation: one sentence for a person, free of PHI.
+    """
+
+    def __init__(self, reason: str, explanation: str) -> None:
+        super().__init__(f"{reason}: {explanation}")
+        self.reason = reason
+        self.explanation = explanation
+
+    def __reduce__(self) -> tuple[type["RejectedEvent"], tuple[str, str]]:
+        return (type(self), (self.reason, self.explanation))

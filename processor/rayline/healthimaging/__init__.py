@@ -1,0 +1,1 @@
+"""Access to AWS HealthImaging."""

@@ -1,0 +1,167 @@
+"""The one place that names the estate's resources; the Pulumi program and the processor both read it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+IdentifiedBucket = Literal["uploads", "quarantine"]
+DeidentifiedBucket = Literal["imports", "preprocessed", "models", "reports"]
+BucketKind = IdentifiedBucket | DeidentifiedBucket
+RoleKind = Literal["processor", "execution", "import", "training", "operator", "uploader"]
+SecretKind = Literal["tracking", "deid"]
+RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated", "pipeline-failed"]
+RepositoryKind = Literal["processor", "training"]
+TableKind = Literal["image-tracking", "effects", "model-metrics"]
+
+IDENTIFIED_BUCKETS: tuple[IdentifiedBucket, ...] = ("uploads", "quarantine")
+DEIDENTIFIED_BUCKETS: tuple[DeidentifiedBucket, ...] = ("imports", "preprocessed", "models", "reports")
+
+UPLOAD_PREFIX = "upload/"
+IMPORT_PREFIX = "imports/"
+IMPORT_RESULT_PREFIX = "import-results/"
+DATASET_PREFIX = "datasets/"
+EVALUATION_PREFIX = "evaluations/"
+
+
+@dataclass(frozen=True)
+class EstateNames:
+    """Names and ARNs of one stack's resources.
+
+    Names are explicit, so that the local cloud, tests and policies can refer to a resource before it exists.
+    """
+
+    stack: str
+    account_id: str
+    region: str
+
+    @property
+    def prefix(self) -> str:
+        """What every name of this stack starts with."""
+        return f"rayline-{self.stack}"
+
+    def bucket(self, kind: BucketKind) -> str:
+        """Bucket name; it holds the account id, since bucket names are global."""
+        return f"{self.prefix}-{kind}-{self.account_id}"
+
+    def bucket_arn(self, kind: BucketKind) -> str:
+        """ARN of a bucket."""
+        return f"arn:aws:s3:::{self.bucket(kind)}"
+
+    @property
+    def queue(self) -> str:
+        """The one event queue."""
+        return f"{self.prefix}-events"
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """Where messages go that crashed the processor too often, and events that no target took."""
+        return f"{self.prefix}-events-dlq"
+
+    def queue_arn(self, queue: str) -> str:
+        """ARN of a queue of this stack."""
+        return f"arn:aws:sqs:{self.region}:{self.account_id}:{queue}"
+
+    def queue_url(self, queue: str) -> str:
+        """URL of a queue of this stack."""
+        return f"https://sqs.{self.region}.amazonaws.com/{self.account_id}/{queue}"
+
+    @property
+    def event_bus(self) -> str:
+        """The custom bus for our own events."""
+        return self.prefix
+
+    @property
+    def event_bus_arn(self) -> str:
+        """ARN of the custom bus."""
+        return f"arn:aws:events:{self.region}:{self.account_id}:event-bus/{self.event_bus}"
+
+    def rule(self, kind: RuleKind) -> str:
+        """Name of an EventBridge rule."""
+        return f"{self.prefix}-{kind}"
+
+    def table(self, kind: TableKind) -> str:
+        """Name of a DynamoDB table."""
+        return f"{self.prefix}-{kind}"
+
+    def table_arn(self, kind: TableKind) -> str:
+        """ARN of a DynamoDB table."""
+        return f"arn:aws:dynamodb:{self.region}:{self.account_id}:table/{self.table(kind)}"
+
+    @property
+    def image_tracking_table(self) -> str:
+        """The instance ledger, image sets, batches and outbox."""
+        return self.table("image-tracking")
+
+    @property
+    def effects_table(self) -> str:
+        """The effect ledger."""
+        return self.table("effects")
+
+    @property
+    def model_metrics_table(self) -> str:
+        """Metrics by model version and evaluation time."""
+        return self.table("model-metrics")
+
+    @property
+    def datastore(self) -> str:
+        """Name of the HealthImaging data store."""
+        return self.prefix
+
+    @property
+    def pipeline(self) -> str:
+        """Name of the SageMaker pipeline."""
+        return f"{self.prefix}-training"
+
+    @property
+    def pipeline_arn(self) -> str:
+        """ARN of the SageMaker pipeline."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:pipeline/{self.pipeline}"
+
+    @property
+    def model_package_group(self) -> str:
+        """The model package group of the pneumonia classifier."""
+        return f"{self.prefix}-pneumonia"
+
+    @property
+    def model_package_group_arn(self) -> str:
+        """ARN of the model package group."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:model-package-group/{self.model_package_group}"
+
+    def role(self, kind: RoleKind) -> str:
+        """Name of an IAM role."""
+        return f"{self.prefix}-{kind}"
+
+    def role_arn(self, kind: RoleKind) -> str:
+        """ARN of an IAM role."""
+        return f"arn:aws:iam::{self.account_id}:role/{self.role(kind)}"
+
+    @property
+    def cluster(self) -> str:
+        """Name of the ECS cluster."""
+        return self.prefix
+
+    @property
+    def processor_task(self) -> str:
+        """Family of the processor's task definition."""
+        return f"{self.prefix}-processor"
+
+    def repository(self, kind: RepositoryKind) -> str:
+        """Name of an ECR repository."""
+        return f"{self.prefix}-{kind}"
+
+    def repository_url(self, kind: RepositoryKind) -> str:
+        """Registry address of an ECR repository, without a tag."""
+        return f"{self.account_id}.dkr.ecr.{self.region}.amazonaws.com/{self.repository(kind)}"
+
+    @property
+    def processor_log_group(self) -> str:
+        """Log group of the processor."""
+        return f"/rayline/{self.stack}/processor"
+
+    def secret(self, kind: SecretKind) -> str:
+        """Name of a Secrets Manager secret."""
+        return f"rayline/{self.stack}/{kind}"
+
+    @property
+    def topic(self) -> str:
+        """The SNS topic for alarms and pipeline failures."""
+        return f"{self.prefix}-alarms"

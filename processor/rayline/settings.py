@@ -1,0 +1,109 @@
+"""Settings of the processor and its command, read once from the environment and then passed in."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rayline.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "RAYLINE_"
+SECRET_PREFIX = "RAYLINE_SECRET_"  # noqa: S105 - the name of a prefix
+DEFAULT_ENVIRONMENT_FILE = Path(".rayline/env")
+
+
+class Settings(BaseSettings):
+    """What the processor needs to know of its estate; the task definition's environment carries each field.
+
+    A field ``queue_url`` is read from ``RAYLINE_QUEUE_URL``. Secrets come as ``RAYLINE_SECRET_<NAME>``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
+
+    site: str = Field(description="the hospital site that this processor serves", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    stack: str = Field(description="the Pulumi stack, e.g. dev")
+    queue_url: str = Field(description="URL of the event queue")
+    event_bus: str = Field(description="name of the custom event bus")
+    uploads_bucket: str = Field(description="bucket that receives DICOM (identified)")
+    quarantine_bucket: str = Field(description="bucket that keeps refused input (identified)")
+    imports_bucket: str = Field(description="bucket of the import batches (de-identified)")
+    preprocessed_bucket: str = Field(description="bucket of data sets (de-identified)")
+    models_bucket: str = Field(description="bucket of model artifacts (de-identified)")
+    reports_bucket: str = Field(description="bucket of evaluation reports (de-identified)")
+    image_tracking_table: str = Field(description="the instance ledger's table")
+    effects_table: str = Field(description="the effect ledger's table")
+    model_metrics_table: str = Field(description="the model metrics' table")
+    datastore_id: str = Field(description="id of the HealthImaging data store")
+    import_role_arn: str = Field(description="role that HealthImaging assumes to read a batch")
+    pipeline_name: str = Field(description="name of the SageMaker pipeline")
+    model_package_group: str = Field(description="name of the model package group")
+    site_profile: Path = Field(description="YAML file with the site's identity mode and plugins")
+    verified_per_training: int = Field(default=100, ge=1, description="verified image sets that start a training")
+    batch_quiet_seconds: float = Field(default=30.0, gt=0, description="an import batch is sealed after this quiet")
+    lease_seconds: float = Field(default=60.0, gt=0, description="how long a claim holds without a heartbeat")
+    clock_skew_seconds: float = Field(default=60.0, ge=0, description="clock difference that leases tolerate")
+    visibility_seconds: int = Field(default=120, ge=5, le=43_200, description="SQS visibility of a message at work")
+    workers: int = Field(default=2, ge=1, le=64, description="worker processes")
+
+    @classmethod
+    def environment_name(cls, field: str) -> str:
+        """The environment variable that carries a field."""
+        return ENVIRONMENT_PREFIX + field.upper()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong; the message names the variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = ", ".join(
+            f"{Settings.environment_name(str(problem['loc'][0]))} ({problem['msg'].lower()})"
+            for problem in error.errors()
+        )
+        raise ConfigurationError(
+            f"settings missing or wrong: {problems}; set them, or run `rayline local up` for a local estate"
+        ) from None
+
+
+def load_secrets() -> dict[str, SecretStr]:
+    """Secrets by lower-case name, as ECS injects them: ``RAYLINE_SECRET_DEID`` becomes ``deid``."""
+    return {
+        name.removeprefix(SECRET_PREFIX).lower(): SecretStr(value)
+        for name, value in os.environ.items()
+        if name.startswith(SECRET_PREFIX) and value
+    }
+
+
+def load_environment_file(path: Path | None = None) -> Path | None:
+    """Add the variables of a dotenv file to the environment, without overriding what is set.
+
+    The file is ``path``, else ``$RAYLINE_ENV_FILE``, else ``.rayline/env`` where that exists. Inside a task,
+    whose definition sets ``RAYLINE_QUEUE_URL``, the default file is left alone.
+
+    Raises:
+        ConfigurationError: a file was named that does not exist.
+    """
+    named = path or (Path(os.environ["RAYLINE_ENV_FILE"]) if os.environ.get("RAYLINE_ENV_FILE") else None)
+    if named is None and os.environ.get("RAYLINE_QUEUE_URL"):
+        return None
+    file = named or DEFAULT_ENVIRONMENT_FILE
+    if not file.exists():
+        if named is not None:
+            raise ConfigurationError(f"no environment file at {file}; run `rayline local up` to write one")
+        return None
+    for name, value in dotenv_values(file).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
+    return file
+
+
+def data_root() -> Path:
+    """Folder of the real images, ``$RAYLINE_DATA`` or ``../shared/data``; it may be absent."""
+    return Path(os.environ.get("RAYLINE_DATA", "../shared/data"))
