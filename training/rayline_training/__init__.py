@@ -1,0 +1,1 @@
+"""Rayline's training pipeline: the SageMaker definition and the steps that its containers run."""
