@@ -1,0 +1,1 @@
+"""The account-less cloud: one loopback process that answers like the AWS services Rayline uses."""

@@ -1,0 +1,1 @@
+"""The front: one ASGI application that hands each signed request to the service it names."""

@@ -1,0 +1,242 @@
+"""Every use of MiniStack's internals, in one place: it is pinned, and this is what a new version must keep.
+
+MiniStack reads its settings from the environment when it is first imported, so `configure()` must run before
+any
+other function here; they import it lazily.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from rayline_local.front.rest import Caller, HttpRequest, Permission, ServiceError
+
+_object_version: ContextVar[str | None] = ContextVar("rayline_local_object_version", default=None)
+
+
+def configure(state_dir: Path, *, account_id: str, region: str, port: int) -> None:
+    """Set MiniStack's environment: enforced IAM, loopback only, state kept under `state_dir`."""
+    objects = state_dir / "s3"
+    objects.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        {
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_ACCOUNT_ID": account_id,
+            "MINISTACK_REGION": region,
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state_dir),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(objects),
+            "LOG_LEVEL": "WARNING",
+            "MINISTACK_WORKER_THREADS": "16",
+            # Root is the literal key `test` whatever the shell that started us holds.
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+    )
+    os.environ.pop("AWS_SESSION_TOKEN", None)
+
+
+def load_application() -> Any:
+    """MiniStack's ASGI application, with S3's EventBridge events completed."""
+    from ministack.app import app
+
+    _add_version_id_to_object_events()
+    return app
+
+
+def _add_version_id_to_object_events() -> None:
+    # AWS sends `version-id` for versioned buckets; MiniStack knows the version but drops it when it builds
+    # the
+    # EventBridge form. Both functions are looked up by name at each call, so replacing them is enough.
+    from ministack.services import eventbridge, s3
+
+    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
+    if getattr(fire, "adds_version_id", False):
+        return
+
+    def fire_with_version(*args: Any, **kwargs: Any) -> None:
+        token = _object_version.set(kwargs.get("version_id"))
+        try:
+            fire(*args, **kwargs)
+        finally:
+            _object_version.reset(token)
+
+    def dispatch_with_version(event: dict[str, Any], view: Any = None) -> None:
+        version_id = _object_version.get()
+        if version_id and event.get("Source") == "aws.s3" and view is None:
+            detail = json.loads(event["Detail"])
+            detail["object"].setdefault("version-id", version_id)
+            event = {**event, "Detail": json.dumps(detail)}
+        dispatch(event, view)
+
+    fire_with_version.adds_version_id = True  # type: ignore[attr-defined]
+    s3._fire_s3_event = fire_with_version
+    eventbridge._dispatch_event = dispatch_with_version
+
+
+def put_event(
+    *,
+    account_id: str,
+    region: str,
+    source: str,
+    detail_type: str,
+    detail: Mapping[str, Any],
+    resources: Sequence[str],
+) -> None:
+    """Put one event on the default bus with a source that only AWS services may use."""
+    from ministack.core.responses import request_scope
+    from ministack.services import eventbridge
+
+    entry = {
+        "Source": source,
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "Resources": list(resources),
+        "EventBusName": "default",
+    }
+    with request_scope(account_id, region):
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+# Authentication failures keep the code that the AWS SDKs know for them.
+_AUTHENTICATION_CODES = {
+    "SignatureDoesNotMatch": "InvalidSignatureException",
+    "RequestTimeTooSkewed": "InvalidSignatureException",
+    "InvalidToken": "UnrecognizedClientException",
+    "MissingAuthenticationToken": "MissingAuthenticationTokenException",
+    "IncompleteSignature": "IncompleteSignatureException",
+}
+
+
+def authorize(request: HttpRequest, permissions: Sequence[Permission], service: str, region: str) -> Caller:
+    """Verify the signature, then each permission, with MiniStack's own evaluator; raises ServiceError
+    (403).
+    """
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import set_request_account_id, set_request_region
+    from ministack.core.router import extract_access_key_id
+
+    query = parse_qs(request.raw_query, keep_blank_values=True)
+    headers = dict(request.headers)
+    access_key_id = extract_access_key_id(headers, query) or ""
+    set_request_account_id(access_key_id if not access_key_id.isdigit() else "")
+    set_request_region(region)
+    # The front stands for the TLS endpoint, so policies see a secure transport.
+    iam_evaluator.pin_request_origin(request.client_host, True)
+    iam_evaluator.pin_signed_request(request.method, request.raw_path, query, list(request.raw_headers))
+    iam_evaluator.pin_signed_body(request.body)
+    iam_evaluator.pin_request_caller(headers, query)
+    for permission in permissions:
+        denied = iam_evaluator.enforce(
+            access_key_id,
+            permission.action,
+            service,
+            region,
+            resource_arn=permission.resource,
+            service_context=dict(permission.context),
+        )
+        if denied is None:
+            continue
+        if isinstance(denied, iam_evaluator.AuthError):
+            raise ServiceError(_AUTHENTICATION_CODES.get(denied.code, denied.code), denied.message, 403)
+        reason = (
+            "with an explicit deny in"
+            if denied.decision == "Deny"
+            else "because no identity-based policy allows"
+        )
+        suffix = (
+            "an identity-based policy" if denied.decision == "Deny" else f"the {permission.action} action"
+        )
+        raise ServiceError(
+            "AccessDeniedException",
+            f"User: {denied.principal_arn} is not authorized to perform: {permission.action} "
+            f"on resource: {permission.resource} {reason} {suffix}",
+            403,
+        )
+    return Caller(access_key_id, iam_evaluator.caller_arn())
+
+
+def require_trust(account_id: str, role_arn: str, service_principal: str | None) -> None:
+    """Hold a role's trust policy against a service principal, or, with None, against the account itself."""
+    from ministack.core import iam_evaluator
+    from ministack.services import iam
+
+    role = iam._roles.get_scoped(account_id, None, role_arn.rsplit("/", 1)[-1])
+    if role is None or role.get("Arn") != role_arn:
+        raise ServiceError(
+            "ValidationException", f"role {role_arn} does not exist; run `rayline local up`", 400
+        )
+    document = role.get("AssumeRolePolicyDocument") or {}
+    if isinstance(document, str):
+        document = json.loads(document)
+    root = f"arn:aws:iam::{account_id}:root"
+    if service_principal is None:
+        trusted = iam_evaluator.evaluate_trust_policy(document, root)
+    else:
+        trusted = any(_names_service(statement, service_principal) for statement in _statements(document))
+    if not trusted:
+        principal = service_principal or root
+        raise ServiceError("AccessDeniedException", f"{principal} is not trusted to assume {role_arn}", 403)
+
+
+def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    statements = document.get("Statement", [])
+    return [statements] if isinstance(statements, dict) else list(statements)
+
+
+def _names_service(statement: Mapping[str, Any], service_principal: str) -> bool:
+    principal = statement.get("Principal", {})
+    services = principal.get("Service", []) if isinstance(principal, dict) else []
+    names = [services] if isinstance(services, str) else services
+    return statement.get("Effect") == "Allow" and service_principal in names
+
+
+def role_arn(account_id: str, role_name: str) -> str | None:
+    """The ARN of an existing role, or None."""
+    from ministack.services import iam
+
+    role = iam._roles.get_scoped(account_id, None, role_name)
+    return None if role is None else str(role["Arn"])
+
+
+def mint_session(account_id: str, role_arn: str, session_name: str, seconds: int) -> dict[str, str]:
+    """Register an assumed-role session, as STS does for a service principal; the trust is the caller's to
+    check.
+    """
+    from ministack.core.responses import request_scope
+    from ministack.services import iam, sts
+
+    role_name = role_arn.rsplit("/", 1)[-1]
+    keys = {
+        "AccessKeyId": iam._gen_session_access_key(),
+        "SecretAccessKey": iam._gen_secret(),
+        "SessionToken": iam._gen_session_token(),
+    }
+    with request_scope(account_id, os.environ["MINISTACK_REGION"]):
+        role_id = sts._role_id(role_arn)
+        sts.register_session(
+            keys["AccessKeyId"],
+            {
+                "Arn": f"arn:aws:sts::{account_id}:assumed-role/{role_name}/{session_name}",
+                "UserId": f"{role_id}:{session_name}",
+                "SecretAccessKey": keys["SecretAccessKey"],
+                "SessionToken": keys["SessionToken"],
+                "Expiration": time.time() + seconds,
+                "AccountId": account_id,
+                "PrincipalType": "AssumedRole",
+            },
+        )
+    return keys
