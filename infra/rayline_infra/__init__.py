@@ -1,0 +1,1 @@
+"""The Pulumi program of one Rayline estate: settings, components and policies."""

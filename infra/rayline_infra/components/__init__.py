@@ -1,0 +1,1 @@
+"""One ComponentResource with typed Args per concern of the estate."""

@@ -1,0 +1,227 @@
+"""EventBridge routes to the one queue, the custom bus, the archives and the alarm topic."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from rayline.names import UPLOAD_PREFIX, EstateNames, RuleKind
+from rayline_infra.policies.resources import queue_policy, topic_policy
+
+ROUTED: tuple[RuleKind, ...] = ("uploaded", "ingested", "verified", "trained", "evaluated")
+RETENTION_SECONDS = 14 * 24 * 3600
+MAX_RECEIVE_COUNT = 5
+ARCHIVE_DAYS = 30
+LONG_POLL_SECONDS = 20
+ENDED = ["Succeeded", "Failed", "Stopped"]
+EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
+STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
+
+
+@dataclass(frozen=True)
+class RoutesArgs:
+    """What the routes filter on, and the keys of queue and topic."""
+
+    names: EstateNames
+    datastore_id: pulumi.Output[str]
+    identified_key_arn: pulumi.Input[str]
+    logs_key_arn: pulumi.Input[str]
+    visibility_seconds: int
+
+
+def event_pattern(kind: RuleKind, names: EstateNames, datastore_id: str) -> Mapping[str, Any]:
+    """The pattern of a rule, narrowed to this stack's resources."""
+    if kind == "uploaded":
+        return {
+            "source": ["aws.s3"],
+            "detail-type": ["Object Created"],
+            "detail": {
+                "bucket": {"name": [names.bucket("uploads")]},
+                "object": {"key": [{"prefix": UPLOAD_PREFIX}]},
+            },
+        }
+    if kind == "ingested":
+        return {
+            "source": ["aws.medical-imaging"],
+            "detail-type": [
+                "Import Job Completed",
+                "Import Job Failed",
+                "Image Set Created",
+                "Image Set Updated",
+            ],
+            "detail": {"datastoreId": [datastore_id]},
+        }
+    if kind == "verified":
+        return {"source": ["rayline.api"], "detail-type": ["Image Verified", "Verification Revoked"]}
+    if kind == "trained":
+        return {
+            "source": ["aws.sagemaker"],
+            "detail-type": [STEP_CHANGE],
+            "detail": {
+                "pipelineArn": [names.pipeline_arn],
+                "stepName": ["Train"],
+                "currentStepStatus": ENDED,
+            },
+        }
+    statuses = ENDED if kind == "evaluated" else ["Failed"]
+    return {
+        "source": ["aws.sagemaker"],
+        "detail-type": [EXECUTION_CHANGE],
+        "detail": {
+            "pipelineArn": [names.pipeline_arn],
+            "currentPipelineExecutionStatus": statuses,
+        },
+    }
+
+
+class Routes(pulumi.ComponentResource):
+    """Five rules into one queue with a dead-letter queue, and pipeline failures into the alarm topic."""
+
+    def __init__(self, name: str, args: RoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("rayline:events:Routes", name, None, opts)
+        self._args = args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.dead_letter_queue = self._declare_dead_letter_queue()
+        self.queue = self._declare_queue()
+        self.topic = self._declare_topic()
+        self.bus = aws.cloudwatch.EventBus(
+            "event-bus",
+            name=args.names.event_bus,
+            description="Rayline's own events; aws.* events stay on the default bus",
+            opts=self._child,
+        )
+        self._declare_rules()
+        self._declare_archives()
+        self.register_outputs({})
+
+    def _declare_dead_letter_queue(self) -> aws.sqs.Queue:
+        args = self._args
+        queue = aws.sqs.Queue(
+            "dead-letter-queue",
+            name=args.names.dead_letter_queue,
+            message_retention_seconds=RETENTION_SECONDS,
+            kms_master_key_id=args.identified_key_arn,
+            redrive_allow_policy=json.dumps(
+                {"redrivePermission": "byQueue", "sourceQueueArns": [args.names.queue_arn(args.names.queue)]}
+            ),
+            opts=self._child,
+        )
+        self._policy("dead-letter-queue-policy", queue, args.names.dead_letter_queue)
+        return queue
+
+    def _declare_queue(self) -> aws.sqs.Queue:
+        args = self._args
+        queue = aws.sqs.Queue(
+            "queue",
+            name=args.names.queue,
+            visibility_timeout_seconds=args.visibility_seconds,
+            message_retention_seconds=RETENTION_SECONDS,
+            receive_wait_time_seconds=LONG_POLL_SECONDS,
+            kms_master_key_id=args.identified_key_arn,
+            redrive_policy=pulumi.Output.json_dumps(
+                {"deadLetterTargetArn": self.dead_letter_queue.arn, "maxReceiveCount": MAX_RECEIVE_COUNT},
+                sort_keys=True,
+            ),
+            opts=self._child,
+        )
+        self._policy("queue-policy", queue, args.names.queue)
+        return queue
+
+    def _policy(self, resource_name: str, queue: aws.sqs.Queue, queue_name: str) -> None:
+        rules = (*ROUTED, "pipeline-failed") if queue_name == self._args.names.dead_letter_queue else ROUTED
+        aws.sqs.QueuePolicy(
+            resource_name,
+            queue_url=queue.url,
+            policy=queue_policy(queue_name, self._args.names, rules),
+            opts=self._child,
+        )
+
+    def _declare_topic(self) -> aws.sns.Topic:
+        args = self._args
+        topic = aws.sns.Topic(
+            "alarm-topic", name=args.names.topic, kms_master_key_id=args.logs_key_arn, opts=self._child
+        )
+        aws.sns.TopicPolicy(
+            "alarm-topic-policy",
+            arn=topic.arn,
+            policy=topic.arn.apply(lambda arn: topic_policy(arn, args.names)),
+            opts=self._child,
+        )
+        return topic
+
+    def _declare_rules(self) -> None:
+        for kind in ROUTED:
+            self._route(kind, self.queue.arn)
+        self._route("pipeline-failed", self.topic.arn)
+
+    def _route(self, kind: RuleKind, target_arn: pulumi.Output[str]) -> None:
+        names = self._args.names
+        # aws.* events arrive on the default bus only: customers cannot put them on another.
+        bus = self.bus.name if kind == "verified" else pulumi.Output.from_input("default")
+        rule = aws.cloudwatch.EventRule(
+            f"{kind}-rule",
+            name=names.rule(kind),
+            event_bus_name=bus,
+            event_pattern=self._args.datastore_id.apply(
+                lambda datastore_id: json.dumps(event_pattern(kind, names, datastore_id), sort_keys=True)
+            ),
+            state="ENABLED",
+            opts=self._child,
+        )
+        aws.cloudwatch.EventTarget(
+            f"{kind}-target",
+            rule=rule.name,
+            event_bus_name=bus,
+            target_id=kind,
+            arn=target_arn,
+            dead_letter_config=aws.cloudwatch.EventTargetDeadLetterConfigArgs(arn=self.dead_letter_queue.arn),
+            retry_policy=aws.cloudwatch.EventTargetRetryPolicyArgs(
+                maximum_event_age_in_seconds=24 * 3600, maximum_retry_attempts=185
+            ),
+            opts=self._child,
+        )
+
+    def _declare_archives(self) -> None:
+        """Thirty days of events for replay.
+
+        Object keys chosen by senders may name patients, so the archives count as identified.
+        """
+        args = self._args
+        names = args.names
+        default_bus = f"arn:aws:events:{names.region}:{names.account_id}:event-bus/default"
+        aws.cloudwatch.EventArchive(
+            "aws-event-archive",
+            name=f"{names.prefix}-aws",
+            event_source_arn=default_bus,
+            event_pattern=args.datastore_id.apply(
+                lambda datastore_id: json.dumps(archive_pattern(names, datastore_id), sort_keys=True)
+            ),
+            retention_days=ARCHIVE_DAYS,
+            kms_key_identifier=args.identified_key_arn,
+            opts=self._child,
+        )
+        aws.cloudwatch.EventArchive(
+            "own-event-archive",
+            name=f"{names.prefix}-own",
+            event_source_arn=self.bus.arn,
+            retention_days=ARCHIVE_DAYS,
+            kms_key_identifier=args.identified_key_arn,
+            opts=self._child,
+        )
+
+
+def archive_pattern(names: EstateNames, datastore_id: str) -> Mapping[str, Any]:
+    """What the archive of the default bus keeps: this stack's events, not the account's."""
+    return {
+        "source": ["aws.s3", "aws.medical-imaging", "aws.sagemaker"],
+        "detail": {
+            "$or": [
+                {"bucket": {"name": [names.bucket("uploads")]}},
+                {"datastoreId": [datastore_id]},
+                {"pipelineArn": [names.pipeline_arn]},
+            ]
+        },
+    }

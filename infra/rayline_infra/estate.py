@@ -1,0 +1,192 @@
+"""The order in which the estate is built, and what it tells the world about itself."""
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_aws as aws
+
+from rayline.names import EstateNames
+from rayline_infra.components.events import Routes, RoutesArgs
+from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
+from rayline_infra.components.imaging import Datastore, DatastoreArgs
+from rayline_infra.components.keys import Keys, KeysArgs
+from rayline_infra.components.secrets import Secrets, SecretsArgs
+from rayline_infra.components.services import Services, ServicesArgs, environment_of
+from rayline_infra.components.storage import Buckets, BucketsArgs
+from rayline_infra.components.tracking import Tables, TablesArgs
+from rayline_infra.components.training import Pipeline, PipelineArgs
+from rayline_infra.settings import StackSettings
+
+
+class Estate(pulumi.ComponentResource):
+    """All of one stack: roles, then keys that name them, then what the keys encrypt, then what runs."""
+
+    def __init__(self, name: str, settings: StackSettings) -> None:
+        # The provider is explicit and knows its account: a stack cannot land in another one.
+        provider = aws.Provider(
+            "aws",
+            region=settings.region,
+            allowed_account_ids=[settings.account_id],
+            default_tags=aws.ProviderDefaultTagsArgs(
+                tags={"application": "rayline", "stack": settings.stack, "site": settings.site}
+            ),
+        )
+        super().__init__("rayline:estate:Estate", name, None, pulumi.ResourceOptions(providers=[provider]))
+        self.settings = settings
+        self.names = EstateNames(settings.stack, settings.account_id, settings.region)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._identify()
+        self._store()
+        self._connect()
+        self._run()
+        self.register_outputs({})
+
+    def _identify(self) -> None:
+        """Roles and keys."""
+        self.roles = Roles(
+            "roles",
+            RolesArgs(
+                self.names, self.settings.operator_principal_pattern, self.settings.uploader_principal_pattern
+            ),
+            self._child,
+        )
+        # KMS refuses a key policy that names a role which does not exist yet.
+        self.keys = Keys(
+            "keys", KeysArgs(self.names), pulumi.ResourceOptions(parent=self, depends_on=[self.roles])
+        )
+
+    def _store(self) -> None:
+        """Buckets, tables, secrets and the data store."""
+        settings, keys = self.settings, self.keys
+        self.buckets = Buckets(
+            "buckets",
+            BucketsArgs(
+                self.names,
+                keys.arn("identified"),
+                keys.arn("deidentified"),
+                settings.retention,
+                settings.deletion_protection,
+            ),
+            self._child,
+        )
+        self.tables = Tables(
+            "tables", TablesArgs(self.names, keys.arn("tracking"), settings.deletion_protection), self._child
+        )
+        self.secrets = Secrets(
+            "secrets",
+            SecretsArgs(self.names, keys.arn("secrets"), settings.retention.secret_recovery_days),
+            self._child,
+        )
+        self.datastore = Datastore(
+            "imaging", DatastoreArgs(self.names, keys.arn("deidentified")), self._child
+        )
+
+    def _connect(self) -> None:
+        """Event routes, and what each role may do."""
+        self.routes = Routes(
+            "routes",
+            RoutesArgs(
+                self.names,
+                self.datastore.datastore_id,
+                self.keys.arn("identified"),
+                self.keys.arn("logs"),
+                self.settings.processor.visibility_seconds,
+            ),
+            self._child,
+        )
+        self.grants = Grants(
+            "grants",
+            GrantsArgs(self.names, self.roles, self.keys.arns(), self.datastore.arn, self.secrets.arns()),
+            self._child,
+        )
+
+    def _run(self) -> None:
+        """The pipeline and the processor."""
+        self.training = Pipeline(
+            "training",
+            PipelineArgs(
+                self.names, self.settings.training, self.roles.arn("training"), self.keys.arn("deidentified")
+            ),
+            # SageMaker checks at CreatePipeline that the role may be passed.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.grants]),
+        )
+        self.environment = environment_of(self._processor_fields())
+        self.services = Services(
+            "services",
+            ServicesArgs(
+                names=self.names,
+                processor=self.settings.processor,
+                task_role_arn=self.roles.arn("processor"),
+                execution_role_arn=self.roles.arn("execution"),
+                logs_key_arn=self.keys.arn("logs"),
+                log_days=self.settings.retention.log_days,
+                environment=self.environment,
+                secrets={
+                    "RAYLINE_SECRET_TRACKING": self.secrets.arn("tracking"),
+                    "RAYLINE_SECRET_DEID": self.secrets.arn("deid"),
+                },
+            ),
+            self._child,
+        )
+
+    def _processor_fields(self) -> Mapping[str, pulumi.Input[str]]:
+        processor = self.settings.processor
+        return {
+            "site": self.settings.site,
+            "stack": self.settings.stack,
+            "queue_url": self.routes.queue.url,
+            "event_bus": self.routes.bus.name,
+            "uploads_bucket": self.buckets.name("uploads"),
+            "quarantine_bucket": self.buckets.name("quarantine"),
+            "imports_bucket": self.buckets.name("imports"),
+            "preprocessed_bucket": self.buckets.name("preprocessed"),
+            "models_bucket": self.buckets.name("models"),
+            "reports_bucket": self.buckets.name("reports"),
+            "image_tracking_table": self.tables.name("image-tracking"),
+            "effects_table": self.tables.name("effects"),
+            "model_metrics_table": self.tables.name("model-metrics"),
+            "datastore_id": self.datastore.datastore_id,
+            "import_role_arn": self.roles.arn("import"),
+            "pipeline_name": self.training.pipeline.pipeline_name,
+            "model_package_group": self.training.model_package_group.model_package_group_name,
+            "site_profile": processor.site_profile,
+            "verified_per_training": str(processor.verified_per_training),
+            "batch_quiet_seconds": f"{processor.batch_quiet_seconds:g}",
+            "lease_seconds": f"{processor.lease_seconds:g}",
+            "clock_skew_seconds": f"{processor.clock_skew_seconds:g}",
+            "visibility_seconds": str(processor.visibility_seconds),
+            "workers": str(processor.workers),
+        }
+
+    def exports(self) -> dict[str, pulumi.Input[object]]:
+        """The stack's outputs."""
+        return {
+            "region": self.settings.region,
+            "account_id": self.settings.account_id,
+            "stack": self.settings.stack,
+            "site": self.settings.site,
+            "queue_url": self.routes.queue.url,
+            "dlq_url": self.routes.dead_letter_queue.url,
+            "event_bus": self.routes.bus.name,
+            "uploads_bucket": self.buckets.name("uploads"),
+            "quarantine_bucket": self.buckets.name("quarantine"),
+            "imports_bucket": self.buckets.name("imports"),
+            "preprocessed_bucket": self.buckets.name("preprocessed"),
+            "models_bucket": self.buckets.name("models"),
+            "reports_bucket": self.buckets.name("reports"),
+            "image_tracking_table": self.tables.name("image-tracking"),
+            "effects_table": self.tables.name("effects"),
+            "model_metrics_table": self.tables.name("model-metrics"),
+            "datastore_id": self.datastore.datastore_id,
+            "import_role_arn": self.roles.arn("import"),
+            "pipeline_name": self.training.pipeline.pipeline_name,
+            "model_package_group": self.training.model_package_group.model_package_group_name,
+            "processor_task_definition_arn": self.services.task_definition.arn,
+            "processor_role_arn": self.roles.arn("processor"),
+            "training_role_arn": self.roles.arn("training"),
+            "operator_role_arn": self.roles.arn("operator"),
+            "uploader_role_arn": self.roles.arn("uploader"),
+            "tracking_secret_arn": self.secrets.arn("tracking"),
+            "deid_secret_arn": self.secrets.arn("deid"),
+            "operator_environment": self.environment,
+        }

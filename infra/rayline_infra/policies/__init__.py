@@ -1,0 +1,1 @@
+"""Policy documents as plain functions, and checks over the resource graph."""

@@ -1,0 +1,42 @@
+"""Who may assume each role."""
+
+from rayline.names import EstateNames, RoleKind
+from rayline_infra.policies.documents import (
+    Statement,
+    account_root,
+    document,
+    from_account,
+    principals,
+    service,
+)
+
+SERVICE_OF_ROLE: dict[RoleKind, str] = {
+    "processor": "ecs-tasks.amazonaws.com",
+    "execution": "ecs-tasks.amazonaws.com",
+    "import": "medical-imaging.amazonaws.com",
+    "training": "sagemaker.amazonaws.com",
+}
+
+
+def service_trust(names: EstateNames, kind: RoleKind) -> str:
+    """Trust of a role that one AWS service assumes, for this account only."""
+    return document(
+        Statement(
+            sid="ServiceMayAssume",
+            principals=service(SERVICE_OF_ROLE[kind]),
+            actions=["sts:AssumeRole"],
+            conditions=from_account(names.account_id),
+        )
+    )
+
+
+def people_trust(names: EstateNames, principal_pattern: str) -> str:
+    """Trust of a role for people and devices: principals of this account whose ARN matches a pattern."""
+    return document(
+        Statement(
+            sid="PrincipalsMayAssume",
+            principals=principals(account_root(names.account_id)),
+            actions=["sts:AssumeRole"],
+            conditions={"ArnLike": {"aws:PrincipalArn": principal_pattern}},
+        )
+    )
