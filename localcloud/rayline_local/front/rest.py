@@ -271,7 +271,8 @@ def _parse_body_value(shape: Shape, value: Any, path: str) -> Any:
     }[kind]
     if not isinstance(value, expected) or (isinstance(value, bool) and kind != "boolean"):
         raise _malformed(f"expected a {kind} at '{path}'")
-    return float(value) if kind in ("float", "double") else value
+    number: Any = value
+    return float(number) if kind in ("float", "double") else value
 
 
 def _parse_text_value(shape: Shape, text: str, path: str) -> Any:
