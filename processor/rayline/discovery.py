@@ -112,7 +112,9 @@ def _hook_functions(plugin: Any, name: str) -> dict[str, Callable[..., Any]]:
     return functions
 
 
-def _settings(functions: dict[str, Callable[..., Any]], profile: PluginProfile | None, name: str) -> BaseModel | None:
+def _settings(
+    functions: dict[str, Callable[..., Any]], profile: PluginProfile | None, name: str
+) -> BaseModel | None:
     given = profile.settings if profile else {}
     if "settings_model" not in functions:
         if given:
@@ -140,13 +142,17 @@ def load_plugin(
         raise ConfigurationError(f"a plugin declares no name; set name = '...' in {plugin!r}")
     api = getattr(plugin, "api", None)
     if api != API_VERSION:
-        raise ConfigurationError(f"plugin {name} declares api {api!r}; this processor speaks api {API_VERSION}")
+        raise ConfigurationError(
+            f"plugin {name} declares api {api!r}; this processor speaks api {API_VERSION}"
+        )
     functions = _hook_functions(plugin, name)
     declared = _declared_policies(plugin, name)
     overrides = dict(profile.policies) if profile else {}
     for hook in overrides:
         if hook not in functions:
-            raise ConfigurationError(f"the site profile has a policy for {hook}, which plugin {name} does not implement")
+            raise ConfigurationError(
+                f"the site profile has a policy for {hook}, which plugin {name} does not implement"
+            )
     settings = _settings(functions, profile, name)
     implementations = tuple(
         Implementation(
@@ -215,6 +221,8 @@ def load_site_plugins(profile: SiteProfile) -> list[LoadedPlugin]:
         version = entry_point.dist.version if entry_point.dist else "unknown"
         plugin = load_plugin(module, version=version, profile=wanted)
         if plugin.name != wanted.name:
-            raise ConfigurationError(f"the entry point {wanted.name} names a plugin that calls itself {plugin.name}")
+            raise ConfigurationError(
+                f"the entry point {wanted.name} names a plugin that calls itself {plugin.name}"
+            )
         loaded.append(plugin)
     return loaded

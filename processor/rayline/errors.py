@@ -13,7 +13,7 @@ class ConfigurationError(RaylineError):
     """A setting is missing or wrong; the message names it and gives an example."""
 
 
-class RejectedEvent(RaylineError):  # noqa: N818 - an outcome, not a fault: the input is refused for good
+class RejectedEvent(RaylineError):
     """The input is refused for good and must be kept where a person can look at it.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The five events: frozen, typed, discriminated by ``kind``."""
 
 from datetime import datetime
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal, NewType, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -19,6 +19,10 @@ class _Event(BaseModel):
     site: str
     occurred_at: datetime
 
+    def without_phi(self) -> Self:
+        """The event with its identifying fields blanked."""
+        return self
+
 
 class Uploaded(_Event):
     """An object was created in the uploads bucket. The key is chosen by the sender and may identify a patient."""
@@ -32,6 +36,10 @@ class Uploaded(_Event):
     def identity_parts(self) -> tuple[str, ...]:
         """The object version, whatever message announced it."""
         return ("uploaded", self.bucket, self.key, self.version_id)
+
+    def without_phi(self) -> Self:
+        """The event with a blank key, since senders put names and numbers into keys."""
+        return self.model_copy(update={"key": ""})
 
 
 class Ingested(_Event):
@@ -79,6 +87,10 @@ class Verified(_Event):
     def identity_parts(self) -> tuple[str, ...]:
         """The producer's UUID and what it did."""
         return ("verified", self.verification_id, self.action)
+
+    def without_phi(self) -> Self:
+        """The event without its free text."""
+        return self.model_copy(update={"findings": ""})
 
 
 class Trained(_Event):

@@ -16,7 +16,9 @@ class KeyedHash:
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < 16:
-            raise ConfigurationError("the tracking secret is shorter than 16 bytes; store at least 32 random bytes")
+            raise ConfigurationError(
+                "the tracking secret is shorter than 16 bytes; store at least 32 random bytes"
+            )
         self._secret = secret
 
     @classmethod

@@ -88,7 +88,7 @@ def destinations(event: Ingested, context: Context) -> list[Destination] | None:
 
 
 @hookspec
-def settings_model() -> type[BaseModel]:
+def settings_model() -> type[BaseModel]:  # type: ignore[empty-body]
     """The pydantic model of the plugin's ``settings`` in the site profile."""
 
 

@@ -53,7 +53,9 @@ def load_profile(path: Path) -> SiteProfile:
     try:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise ConfigurationError(f"no site profile at {path}; set RAYLINE_SITE_PROFILE to a file of config/site/") from None
+        raise ConfigurationError(
+            f"no site profile at {path}; set RAYLINE_SITE_PROFILE to a file of config/site/"
+        ) from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"the site profile {path} is not YAML: {error}") from None
     try:

@@ -23,7 +23,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="ignore")
 
-    site: str = Field(description="the hospital site that this processor serves", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    site: str = Field(
+        description="the hospital site that this processor serves", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$"
+    )
     stack: str = Field(description="the Pulumi stack, e.g. dev")
     queue_url: str = Field(description="URL of the event queue")
     event_bus: str = Field(description="name of the custom event bus")
@@ -41,11 +43,17 @@ class Settings(BaseSettings):
     pipeline_name: str = Field(description="name of the SageMaker pipeline")
     model_package_group: str = Field(description="name of the model package group")
     site_profile: Path = Field(description="YAML file with the site's identity mode and plugins")
-    verified_per_training: int = Field(default=100, ge=1, description="verified image sets that start a training")
-    batch_quiet_seconds: float = Field(default=30.0, gt=0, description="an import batch is sealed after this quiet")
+    verified_per_training: int = Field(
+        default=100, ge=1, description="verified image sets that start a training"
+    )
+    batch_quiet_seconds: float = Field(
+        default=30.0, gt=0, description="an import batch is sealed after this quiet"
+    )
     lease_seconds: float = Field(default=60.0, gt=0, description="how long a claim holds without a heartbeat")
     clock_skew_seconds: float = Field(default=60.0, ge=0, description="clock difference that leases tolerate")
-    visibility_seconds: int = Field(default=120, ge=5, le=43_200, description="SQS visibility of a message at work")
+    visibility_seconds: int = Field(
+        default=120, ge=5, le=43_200, description="SQS visibility of a message at work"
+    )
     workers: int = Field(default=2, ge=1, le=64, description="worker processes")
 
     @classmethod

@@ -42,3 +42,9 @@ class ReasonCode(StrEnum):
     PLUGIN_FAILED = "PLUGIN_FAILED"
     # HealthImaging refused the file in its import job.
     IMPORT_FAILED = "IMPORT_FAILED"
+    # The object version was deleted before the intake read it.
+    OBJECT_GONE = "OBJECT_GONE"
+    # An import job ended without a word on the file.
+    IMPORT_RESULT_MISSING = "IMPORT_RESULT_MISSING"
+    # A verification names a version of an image set that is no longer the current one.
+    STALE_VERIFICATION = "STALE_VERIFICATION"

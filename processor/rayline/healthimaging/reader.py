@@ -11,7 +11,7 @@ import numpy as np
 from rayline.errors import RaylineError
 
 
-class ChecksumMismatch(RaylineError):  # noqa: N818 - names what was found
+class ChecksumMismatch(RaylineError):
     """A decoded frame is not the one that was imported or verified."""
 
 
@@ -44,9 +44,13 @@ class FrameReader:
             ChecksumMismatch: the decoded frame has another CRC-32.
         """
         response = self._client.get_image_frame(
-            datastoreId=datastore_id, imageSetId=image_set_id, imageFrameInformation={"imageFrameId": frame_id}
+            datastoreId=datastore_id,
+            imageSetId=image_set_id,
+            imageFrameInformation={"imageFrameId": frame_id},
         )
         pixels = imagecodecs.htj2k_decode(response["imageFrameBlob"].read())
         if checksum is not None and zlib.crc32(np.ascontiguousarray(pixels).tobytes()) != checksum:
-            raise ChecksumMismatch(f"frame {frame_id} of image set {image_set_id} does not match its checksum")
+            raise ChecksumMismatch(
+                f"frame {frame_id} of image set {image_set_id} does not match its checksum"
+            )
         return cast(np.ndarray[Any, np.dtype[Any]], pixels)

@@ -1,0 +1,72 @@
+"""What the verbs need of the estate, made from the environment."""
+
+from dataclasses import dataclass
+
+from rayline.aws import Clients
+from rayline.hashing import KeyedHash
+from rayline.instances import InstanceLedger
+from rayline.outbox import Outbox
+from rayline.quarantine import Quarantine
+from rayline.runtime import utc_now
+from rayline.settings import Settings, load_settings
+from rayline.verification import Verifier
+
+
+@dataclass(frozen=True)
+class Estate:
+    """Stores and ledgers as an operator sees them."""
+
+    settings: Settings
+    clients: Clients
+    ledger: InstanceLedger
+    quarantine: Quarantine
+    verifier: Verifier
+
+
+class _NoSecret(KeyedHash):
+    """Operators read the ledger, and need no secret for that; only the processor makes keyed hashes."""
+
+    def __init__(self) -> None:
+        super().__init__(b"\0" * 16)
+
+    def of(self, *parts: str) -> str:
+        """Refuse: an operator holds no tracking secret."""
+        raise AssertionError("an operator makes no keyed hashes")
+
+
+def open_estate() -> Estate:
+    """The estate that the environment names.
+
+    Raises:
+        ConfigurationError: a setting is missing; the message names it.
+    """
+    settings = load_settings()
+    clients = Clients()
+    ledger = InstanceLedger(
+        clients.dynamodb,
+        settings.image_tracking_table,
+        site=settings.site,
+        keyed_hash=_NoSecret(),
+        clock=utc_now,
+    )
+    outbox = Outbox(
+        clients.dynamodb,
+        clients.events,
+        table=settings.image_tracking_table,
+        event_bus=settings.event_bus,
+        clock=utc_now,
+    )
+    return Estate(
+        settings=settings,
+        clients=clients,
+        ledger=ledger,
+        quarantine=Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=utc_now),
+        verifier=Verifier(
+            clients.dynamodb,
+            ledger,
+            outbox,
+            site=settings.site,
+            datastore_id=settings.datastore_id,
+            clock=utc_now,
+        ),
+    )

@@ -1,0 +1,32 @@
+"""``rayline process``: run the event processor."""
+
+from typing import Annotated
+
+import typer
+
+from rayline.aws import Clients
+from rayline.settings import load_secrets, load_settings
+from rayline.supervisor import Supervisor
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def process(
+        workers: Annotated[
+            int | None, typer.Option(help="Worker processes; default RAYLINE_WORKERS.", min=1)
+        ] = None,
+        check: Annotated[bool, typer.Option(help="Check settings, profile and plugins, then stop.")] = False,
+    ) -> None:
+        """Run the event processor until SIGTERM or Ctrl-C.
+
+        It runs as the task of the estate does: `rayline local exec -- rayline process` gives it the task's
+        settings, secrets and short-lived credentials on this machine.
+        """
+        overrides = {} if workers is None else {"workers": workers}
+        supervisor = Supervisor(load_settings(**overrides), load_secrets(), Clients())
+        if check:
+            typer.echo("plugins: " + ", ".join(supervisor.check()))
+            return
+        supervisor.run()

@@ -1,0 +1,96 @@
+"""DynamoDB items as plain dictionaries, and what a cancelled transaction says."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+Item = dict[str, Any]
+TransactItem = dict[str, Any]
+
+_SERIALIZER = TypeSerializer()
+_DESERIALIZER = TypeDeserializer()
+
+
+def to_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values to DynamoDB's typed attributes; None values are left out, floats become numbers."""
+    return {name: to_attribute(value) for name, value in item.items() if value is not None}
+
+
+def to_attribute(value: Any) -> Any:
+    """One typed attribute."""
+    return _SERIALIZER.serialize(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def from_attributes(attributes: Mapping[str, Any]) -> Item:
+    """DynamoDB's typed attributes to Python values; whole numbers become int, others float."""
+    return {name: _unplain(_DESERIALIZER.deserialize(value)) for name, value in attributes.items()}
+
+
+def _unplain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _unplain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_unplain(each) for each in value]
+    return value
+
+
+def is_condition_failure(error: ClientError) -> bool:
+    """Whether a single write failed on its condition."""
+    return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
+
+
+def cancellation_codes(error: ClientError) -> list[str]:
+    """Per item of a cancelled transaction, its reason code; empty for any other error.
+
+    Source: DynamoDB API reference, TransactWriteItems, CancellationReasons.
+    """
+    if error.response.get("Error", {}).get("Code") != "TransactionCanceledException":
+        return []
+    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    return [str(reason.get("Code", "None")) for reason in reasons]
+
+
+def scan(client: Any, table: str, **arguments: Any) -> Iterator[Item]:
+    """Every item of a table or index, page by page."""
+    for page in client.get_paginator("scan").paginate(TableName=table, **arguments):
+        for attributes in page["Items"]:
+            yield from_attributes(attributes)
+
+
+def query(
+    client: Any, table: str, index: str | None, attribute: str, value: str, **arguments: Any
+) -> Iterator[Item]:
+    """Items of one partition of a table or index, page by page, in range-key order."""
+    if index is not None:
+        arguments["IndexName"] = index
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="#key = :key",
+        ExpressionAttributeNames={"#key": attribute},
+        ExpressionAttributeValues={":key": {"S": value}},
+        **arguments,
+    )
+    for page in pages:
+        for attributes in page["Items"]:
+            yield from_attributes(attributes)
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment in UTC as text whose order is the order in time, to the microsecond."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

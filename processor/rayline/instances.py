@@ -1,0 +1,292 @@
+"""The instance ledger: every received object version, image set, verification and training run.
+
+One table, hash key ``pk``; the key says what an item is:
+
+============================  =========================================================================
+``INSTANCE#site#id``          one received object version; ``id`` is a keyed hash of bucket, key and version
+``UID#site#hash``             which instance holds a received SOP Instance UID, and its content's digest
+``BATCH#id``                  one import batch (see :mod:`rayline.imports`)
+``IMAGESET#datastore#id``     one HealthImaging image set and its verification
+``VERIFICATION#id``           one act of a radiologist
+``TRAINING#site#n``           the n-th training run of a site
+``COUNTER#site``              verified image sets so far
+``OUTBOX#id``                 one event of ours that has not left yet (see :mod:`rayline.outbox`)
+============================  =========================================================================
+
+No item holds an identifying value: what the sender chose is stored as a keyed hash only.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from rayline.dicom.instance import Receipt
+from rayline.dynamodb import (
+    Item,
+    TransactItem,
+    cancellation_codes,
+    from_attributes,
+    query,
+    scan,
+    timestamp,
+    to_attribute,
+    to_attributes,
+)
+from rayline.hashing import KeyedHash
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class Stage(StrEnum):
+    """How far an instance has come."""
+
+    BATCHED = "batched"
+    IMPORTED = "imported"
+    QUARANTINED = "quarantined"
+    DUPLICATE = "duplicate"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True)
+class Received:
+    """A received object version, as the ledger may know it."""
+
+    instance_id: str
+    received_uid_hash: str | None
+    content_sha256: str
+    size_bytes: int
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was written into an import batch: the identity after de-identification."""
+
+    batch_id: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    receipts: tuple[Receipt, ...]
+
+
+class InstanceLedger:
+    """Reads and writes the tracking table."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        site: str,
+        keyed_hash: KeyedHash,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self.table = table
+        self._site = site
+        self._hash = keyed_hash
+        self._clock = clock
+
+    def instance_id(self, bucket: str, key: str, version_id: str) -> str:
+        """The id of a received object version: 32 hex digits that say nothing about its key."""
+        return self._hash.of("instance", bucket, key, version_id)
+
+    def uid_hash(self, sop_instance_uid: str) -> str:
+        """The keyed hash of a received SOP Instance UID."""
+        return self._hash.of("uid", sop_instance_uid)
+
+    def batched_writes(self, received: Received, stored: Stored) -> list[TransactItem]:
+        """Writes that make an instance *batched*: its own item, and its hold on the received UID.
+
+        The first fails on its condition where the instance is already recorded, the second where another
+        instance holds the UID.
+        """
+        receipts = [
+            {"plugin": each.plugin, "profile_digest": each.profile_digest, "key_id": each.key_id}
+            for each in stored.receipts
+        ]
+        item = {
+            **self._instance_item(received, Stage.BATCHED),
+            "batch_id": stored.batch_id,
+            "sop_instance_uid": stored.sop_instance_uid,
+            "series_instance_uid": stored.series_instance_uid,
+            "study_instance_uid": stored.study_instance_uid,
+            "sop_class_uid": stored.sop_class_uid,
+            "modality": stored.modality,
+            "receipts": receipts,
+        }
+        hold = {
+            "pk": f"UID#{self._site}#{received.received_uid_hash}",
+            "type": "uid",
+            "instance_id": received.instance_id,
+            "content_sha256": received.content_sha256,
+        }
+        return [
+            self._put(item, "attribute_not_exists(pk)"),
+            self._put(
+                hold, "attribute_not_exists(pk) OR instance_id = :mine", {":mine": received.instance_id}
+            ),
+        ]
+
+    def quarantined_write(self, received: Received, reason: str) -> TransactItem:
+        """The write that makes an instance *quarantined* with a reason code."""
+        item = {
+            **self._instance_item(received, Stage.QUARANTINED),
+            "reason": reason,
+            "quarantined_site": self._site,
+            "quarantined_at": timestamp(self._clock()),
+        }
+        return self._put(item, "attribute_not_exists(pk) OR #stage = :batched", {":batched": Stage.BATCHED})
+
+    def duplicate_write(self, received: Received, of_instance_id: str) -> TransactItem:
+        """The write that records a received object as a second copy of one that is already here."""
+        item = {**self._instance_item(received, Stage.DUPLICATE), "duplicate_of": of_instance_id}
+        return self._put(item, "attribute_not_exists(pk)")
+
+    def _instance_item(self, received: Received, stage: Stage) -> dict[str, Any]:
+        return {
+            "pk": f"INSTANCE#{self._site}#{received.instance_id}",
+            "type": "instance",
+            "site": self._site,
+            "instance_id": received.instance_id,
+            "stage": stage,
+            "received_uid_hash": received.received_uid_hash,
+            "content_sha256": received.content_sha256,
+            "size_bytes": received.size_bytes,
+            "received_at": timestamp(received.received_at),
+            "updated_at": timestamp(self._clock()),
+        }
+
+    def _put(
+        self, item: Mapping[str, Any], condition: str, values: Mapping[str, str] | None = None
+    ) -> TransactItem:
+        put: dict[str, Any] = {
+            "TableName": self.table,
+            "Item": to_attributes(item),
+            "ConditionExpression": condition,
+        }
+        if values:
+            put["ExpressionAttributeValues"] = {name: {"S": str(value)} for name, value in values.items()}
+        if "#stage" in condition:
+            put["ExpressionAttributeNames"] = {"#stage": "stage"}
+        return {"Put": put}
+
+    def instance(self, instance_id: str) -> Item | None:
+        """The ledger's item of one instance."""
+        return self.item(f"INSTANCE#{self._site}#{instance_id}")
+
+    def uid_holder(self, received_uid_hash: str) -> Item | None:
+        """The item that says which instance holds a received SOP Instance UID."""
+        return self.item(f"UID#{self._site}#{received_uid_hash}")
+
+    def item(self, key: str) -> Item | None:
+        """One item by its key, read consistently."""
+        response = self._client.get_item(TableName=self.table, Key={"pk": {"S": key}}, ConsistentRead=True)
+        return from_attributes(response["Item"]) if "Item" in response else None
+
+    def mark_imported(self, image_set_of: Mapping[str, str]) -> None:
+        """Record that instances were imported, ``{instance_id: image_set_id}``; safe to repeat."""
+        now = timestamp(self._clock())
+        self._write_all(
+            {
+                "Update": {
+                    "TableName": self.table,
+                    "Key": {"pk": {"S": f"INSTANCE#{self._site}#{instance_id}"}},
+                    "UpdateExpression": "SET #stage = :imported, image_set_id = :image_set, updated_at = :now",
+                    "ConditionExpression": "attribute_exists(pk)",
+                    "ExpressionAttributeNames": {"#stage": "stage"},
+                    "ExpressionAttributeValues": {
+                        ":imported": {"S": Stage.IMPORTED.value},
+                        ":image_set": {"S": image_set_id},
+                        ":now": {"S": now},
+                    },
+                }
+            }
+            for instance_id, image_set_id in image_set_of.items()
+        )
+
+    def record_image_sets(self, image_sets: Iterable[Mapping[str, Any]]) -> None:
+        """Create or bring up to date the items of image sets; an older version never replaces a newer one."""
+        for image_set in image_sets:
+            fields = {key: value for key, value in image_set.items() if value is not None}
+            names = {f"#f{index}": name for index, name in enumerate(fields)}
+            values = {f":f{index}": to_attribute(value) for index, value in enumerate(fields.values())}
+            version = values[f":f{list(fields).index('version')}"]
+            sets = ", ".join(f"#f{index} = :f{index}" for index in range(len(fields)))
+            try:
+                self._client.update_item(
+                    TableName=self.table,
+                    Key={"pk": {"S": image_set_key(fields["datastore_id"], fields["image_set_id"])}},
+                    UpdateExpression=f"SET #type = :type, {sets}",
+                    ConditionExpression="attribute_not_exists(pk) OR #version <= :version",
+                    ExpressionAttributeNames={**names, "#type": "type", "#version": "version"},
+                    ExpressionAttributeValues={**values, ":type": {"S": "image_set"}, ":version": version},
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+                    raise
+
+    def image_set(self, datastore_id: str, image_set_id: str) -> Item | None:
+        """The ledger's item of one image set."""
+        return self.item(image_set_key(datastore_id, image_set_id))
+
+    def verified_image_sets(self) -> Iterator[Item]:
+        """Image sets with a verification that stands, oldest first."""
+        return query(self._client, self.table, "by_verified", "verified_site", self._site)
+
+    def instances_of(self, image_set_id: str) -> Iterator[Item]:
+        """Instances of one image set."""
+        found = query(self._client, self.table, "by_image_set", "image_set_id", image_set_id)
+        return (item for item in found if item.get("type") == "instance")
+
+    def mark_released(self, instance_id: str) -> None:
+        """Record that an instance left quarantine as a new upload."""
+        self._client.update_item(
+            TableName=self.table,
+            Key={"pk": {"S": f"INSTANCE#{self._site}#{instance_id}"}},
+            UpdateExpression="SET #stage = :released, updated_at = :now REMOVE quarantined_site",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeNames={"#stage": "stage"},
+            ExpressionAttributeValues={
+                ":released": {"S": Stage.RELEASED.value},
+                ":now": {"S": timestamp(self._clock())},
+            },
+        )
+
+    def quarantined(self) -> Iterator[Item]:
+        """Instances in quarantine, oldest first."""
+        return query(self._client, self.table, "by_quarantined", "quarantined_site", self._site)
+
+    def everything(self) -> Iterator[Item]:
+        """Every item of the table: for status and reconciling, not for the path of an event."""
+        return scan(self._client, self.table)
+
+    def _write_all(self, writes: Iterable[TransactItem]) -> None:
+        pending = list(writes)
+        for start in range(0, len(pending), 100):  # TransactWriteItems takes 100 items
+            chunk = pending[start : start + 100]
+            try:
+                self._client.transact_write_items(TransactItems=chunk)  # type: ignore[arg-type]
+            except ClientError as error:
+                codes = cancellation_codes(error)
+                if "ConditionalCheckFailed" not in codes:
+                    raise
+                # An unknown instance id is a file that we did not batch; the rest of the chunk is still true.
+                rest = [
+                    write
+                    for write, code in zip(chunk, codes, strict=True)
+                    if code != "ConditionalCheckFailed"
+                ]
+                self._write_all(rest)
+
+
+def image_set_key(datastore_id: str, image_set_id: str) -> str:
+    """Key of an image set's item."""
+    return f"IMAGESET#{datastore_id}#{image_set_id}"

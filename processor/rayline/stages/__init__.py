@@ -1,0 +1,1 @@
+"""The processor's own stages: plugins registered through the same contract as a site's."""

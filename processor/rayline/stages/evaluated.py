@@ -1,0 +1,146 @@
+"""evaluated: read what the pipeline measured and registered, record it, and let plugins or a human decide."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rayline.context import HookContext
+from rayline.dynamodb import timestamp, to_attributes
+from rayline.envelopes import PROCESSOR_SOURCE
+from rayline.events import SCHEMA_VERSION, Evaluated
+from rayline.names import EVALUATION_PREFIX
+from rayline.outbox import OutboxEntry
+from rayline.plugin import API_VERSION, Approval, Evaluation, Policy, hookimpl
+from rayline.services import Services
+
+_STATUS_OF = {"approve": "Approved", "reject": "Rejected"}
+
+
+class EvaluatedStage:
+    """Takes the model's numbers from the report and its package from the registry, never from the event."""
+
+    api = API_VERSION
+    name = "rayline.evaluated"
+    policies = {  # noqa: RUF012 - the plugin contract's shape
+        "on_evaluated": Policy(on_failure="retry", timeout_seconds=120, order=0)
+    }
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @hookimpl
+    def on_evaluated(self, event: Evaluated, context: HookContext) -> None:
+        """Record metrics by model version and evaluation time, then approve, reject or leave it to a human."""
+        arn = event.pipeline_execution_arn
+        execution = self._services.clients.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        package_arn = self._package_arn(arn)
+        report = self._report(arn.rsplit("/", 1)[-1])
+        approval: Approval | None = None
+        if package_arn is not None and report is not None:
+            approval = self._decide(package_arn, report)
+        model_version = _model_version(package_arn, arn)
+        metrics = {
+            "model_version": model_version,
+            "evaluated_at": timestamp(execution["LastModifiedTime"]),
+            "site": event.site,
+            "execution_arn": arn,
+            "status": event.status,
+            "failure_reason": execution.get("FailureReason"),
+            "model_package_arn": package_arn,
+            "metrics": report["metrics"] if report else None,
+            "threshold": report["threshold"] if report else None,
+            "images": report["images"] if report else None,
+            "decision": approval.decision if approval else None,
+            "decision_reason": approval.reason if approval else None,
+        }
+        put = {
+            "Put": {"TableName": self._services.settings.model_metrics_table, "Item": to_attributes(metrics)}
+        }
+        entries = self._announcements(event, package_arn, report, approval)
+        assert context.effect is not None
+        context.effect.commit(
+            [put, *(self._services.outbox.write(entry) for entry in entries)],
+            result={"model_version": model_version},
+        )
+        self._services.outbox.publish(entries)
+        context.log.info(
+            "model_evaluated",
+            execution_arn=arn,
+            status=event.status,
+            model_package_arn=package_arn,
+            decision=approval.decision if approval else "none",
+        )
+
+    def _package_arn(self, execution_arn: str) -> str | None:
+        pages = self._services.clients.sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+            PipelineExecutionArn=execution_arn
+        )
+        for page in pages:
+            for step in page["PipelineExecutionSteps"]:
+                registered = step.get("Metadata", {}).get("RegisterModel", {}).get("Arn")
+                if registered:
+                    return registered
+        return None
+
+    def _report(self, execution_id: str) -> dict[str, Any] | None:
+        """The evaluation report, None where the execution ended before it was written."""
+        key = f"{EVALUATION_PREFIX}{execution_id}/evaluation.json"
+        try:
+            body = self._services.clients.s3.get_object(
+                Bucket=self._services.settings.reports_bucket, Key=key
+            )["Body"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+                return None
+            raise
+        report: dict[str, Any] = json.loads(body.read())
+        return report
+
+    def _decide(self, package_arn: str, report: dict[str, Any]) -> Approval:
+        approval = self._services.hooks().approve_model(
+            Evaluation(
+                model_package_arn=package_arn,
+                metrics=report["metrics"],
+                threshold=float(report["threshold"]),
+                test_images=int(report["images"]["test"]),
+            )
+        )
+        package = self._services.clients.sagemaker.describe_model_package(ModelPackageName=package_arn)
+        # A human may have decided in between, and a repeated delivery has: neither is overruled.
+        if approval.decision in _STATUS_OF and package["ModelApprovalStatus"] == "PendingManualApproval":
+            self._services.clients.sagemaker.update_model_package(
+                ModelPackageArn=package_arn,
+                ModelApprovalStatus=_STATUS_OF[approval.decision],  # type: ignore[arg-type]
+                ApprovalDescription=approval.reason[:1024],
+            )
+        return approval
+
+    def _announcements(
+        self,
+        event: Evaluated,
+        package_arn: str | None,
+        report: dict[str, Any] | None,
+        approval: Approval | None,
+    ) -> list[OutboxEntry]:
+        if package_arn is None:
+            return []
+        detail: dict[str, Any] = {
+            "schemaVersion": SCHEMA_VERSION,
+            "site": event.site,
+            "modelPackageArn": package_arn,
+            "pipelineExecutionArn": event.pipeline_execution_arn,
+            "metrics": report["metrics"] if report else {},
+        }
+        entries = [OutboxEntry.new(PROCESSOR_SOURCE, "Model Registered", detail)]
+        if approval is not None and approval.decision == "approve":
+            decided = {**detail, "reason": approval.reason}
+            entries.append(OutboxEntry.new(PROCESSOR_SOURCE, "Model Approved", decided))
+        return entries
+
+
+def _model_version(package_arn: str | None, execution_arn: str) -> str:
+    """``group/version`` of a registered package, ``refused/execution`` of a model that was not registered."""
+    if package_arn is None:
+        return f"refused/{execution_arn.rsplit('/', 1)[-1]}"
+    return package_arn.split(":model-package/", 1)[-1]

@@ -1,0 +1,163 @@
+"""ingested: account for every file of an import job, record image sets, mark them viewable."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rayline.context import HookContext
+from rayline.dicom.reasons import ReasonCode
+from rayline.dynamodb import timestamp
+from rayline.errors import RetryableError
+from rayline.events import Ingested
+from rayline.healthimaging.frames import instances_in
+from rayline.healthimaging.job_results import JobResults, read_job_results, split_s3_uri
+from rayline.imports import instance_id_of
+from rayline.instances import Received
+from rayline.names import IMPORT_PREFIX
+from rayline.plugin import API_VERSION, Policy, hookimpl
+from rayline.services import Services
+
+
+class IngestedStage:
+    """Believes HealthImaging's manifests, file by file, and nothing else."""
+
+    api = API_VERSION
+    name = "rayline.ingested"
+    policies = {  # noqa: RUF012 - the plugin contract's shape
+        "on_ingested": Policy(on_failure="retry", timeout_seconds=900, order=0)
+    }
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @hookimpl
+    def on_ingested(self, event: Ingested, context: HookContext) -> None:
+        """Account for a job's files, or note an image set's new version."""
+        if event.datastore_id != self._services.settings.datastore_id:
+            return
+        if event.subject == "import_job":
+            self._account(event, context)
+        else:
+            self._note_version(event)
+
+    def _note_version(self, event: Ingested) -> None:
+        self._services.ledger.record_image_sets(
+            [
+                {
+                    "datastore_id": event.datastore_id,
+                    "image_set_id": event.image_set_id,
+                    "version": int(event.image_set_version or 1),
+                    "is_primary": event.is_primary,
+                    "site": event.site,
+                    "updated_at": timestamp(self._services.clock()),
+                }
+            ]
+        )
+
+    def _account(self, event: Ingested, context: HookContext) -> None:
+        assert event.input_s3_uri is not None
+        assert event.output_s3_uri is not None
+        bucket, prefix = split_s3_uri(event.input_s3_uri)
+        if bucket != self._services.settings.imports_bucket or not prefix.startswith(IMPORT_PREFIX):
+            context.log.warning("import_job_not_ours", job_id=event.job_id)
+            return
+        batch_id = prefix.removeprefix(IMPORT_PREFIX).rstrip("/")
+        results = read_job_results(self._services.clients.s3, event.output_s3_uri)
+        # Image sets first: an instance that is imported has an image set that can be looked at.
+        image_set_ids = sorted(set(results.image_set_of.values()))
+        self._services.ledger.record_image_sets(self._described(event.datastore_id, image_set_ids))
+        self._services.ledger.mark_imported(
+            {instance_id_of(key): image_set for key, image_set in results.image_set_of.items()}
+        )
+        refused = self._quarantine_refused(bucket, prefix, results)
+        counts = {"imported": len(results.image_set_of), "refused": refused}
+        self._services.batches.mark_accounted(batch_id, counts)
+        context.log.info(
+            "import_job_accounted",
+            batch_id=batch_id,
+            job_id=event.job_id,
+            job_status=event.job_status,
+            files=len(results.image_set_of),
+            image_sets=len(image_set_ids),
+            failed=refused,
+        )
+
+    def _described(self, datastore_id: str, image_set_ids: list[str]) -> Iterator[dict[str, Any]]:
+        """What the ledger keeps of each image set, from HealthImaging's own metadata."""
+        for image_set_id in image_set_ids:
+            try:
+                properties = self._services.clients.medical_imaging.get_image_set(
+                    datastoreId=datastore_id, imageSetId=image_set_id
+                )
+                metadata = self._services.frames.metadata(datastore_id, image_set_id, properties["versionId"])
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "ConflictException":
+                    raise RetryableError("the image set's metadata is not readable yet") from None
+                raise
+            instances = list(instances_in(metadata))
+            series_uid, _, first = instances[0]
+            yield {
+                "datastore_id": datastore_id,
+                "image_set_id": image_set_id,
+                "version": int(properties["versionId"]),
+                "is_primary": properties.get("isPrimary"),
+                "site": self._services.settings.site,
+                "viewable": True,
+                "patient_key": str(metadata["Patient"]["DICOM"].get("PatientID") or ""),
+                "study_instance_uid": str(metadata["Study"]["DICOM"].get("StudyInstanceUID") or ""),
+                "series_instance_uid": series_uid,
+                "modality": str(
+                    metadata["Study"]["Series"][series_uid]["DICOM"].get("Modality")
+                    or first["DICOM"].get("Modality")
+                    or ""
+                ),
+                "instances": len(instances),
+                "frames": sum(len(instance.get("ImageFrames", [])) for _, _, instance in instances),
+                "updated_at": timestamp(self._services.clock()),
+            }
+
+    def _quarantine_refused(self, bucket: str, prefix: str, results: JobResults) -> int:
+        """Quarantine what the job refused, and what it did not mention at all. Returns how many files."""
+        count = 0
+        pages = self._services.clients.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=prefix
+        )
+        for page in pages:
+            for entry in page.get("Contents", []):
+                key = entry["Key"]
+                if key in results.image_set_of:
+                    continue
+                exception_type = results.failures.get(key)
+                if exception_type is None:
+                    reason, explanation = (
+                        ReasonCode.IMPORT_RESULT_MISSING,
+                        "the import job says nothing of this file",
+                    )
+                else:
+                    reason, explanation = (
+                        ReasonCode.IMPORT_FAILED,
+                        f"HealthImaging refused it: {exception_type}",
+                    )
+                self._quarantine(bucket, key, reason, explanation)
+                count += 1
+        return count
+
+    def _quarantine(self, bucket: str, key: str, reason: ReasonCode, explanation: str) -> None:
+        instance_id = instance_id_of(key)
+        content = self._services.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        self._services.quarantine.keep(
+            instance_id, content, stage="ingested", reason=reason, explanation=explanation
+        )
+        item = self._services.ledger.instance(instance_id)
+        if item is None or item["stage"] != "batched":
+            return
+        received = Received(
+            instance_id=instance_id,
+            received_uid_hash=item.get("received_uid_hash"),
+            content_sha256=item["content_sha256"],
+            size_bytes=item["size_bytes"],
+            received_at=self._services.clock(),
+        )
+        write = self._services.ledger.quarantined_write(received, reason)
+        self._services.clients.dynamodb.transact_write_items(TransactItems=[write])  # type: ignore[list-item]

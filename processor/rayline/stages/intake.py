@@ -1,0 +1,164 @@
+"""uploaded: screen, transform, store into the open import batch; or quarantine with a reason."""
+
+from botocore.exceptions import ClientError
+
+from rayline.context import HookContext
+from rayline.dicom.identity import InstanceIdentity
+from rayline.dicom.instance import Instance
+from rayline.dicom.reasons import ReasonCode
+from rayline.effects import CommitConflict
+from rayline.errors import RejectedEvent, RetryableError
+from rayline.events import Uploaded
+from rayline.instances import Received, Stored
+from rayline.plugin import API_VERSION, Policy, hookimpl
+from rayline.services import Services
+
+_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
+
+
+class IntakeStage:
+    """Takes one object version from the uploads bucket to an import batch."""
+
+    api = API_VERSION
+    name = "rayline.intake"
+    policies = {  # noqa: RUF012 - the plugin contract's shape
+        "on_uploaded": Policy(on_failure="retry", timeout_seconds=900, order=0, sees_phi=True)
+    }
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @hookimpl
+    def on_uploaded(self, event: Uploaded, context: HookContext) -> None:
+        """Screen, transform and store; whatever is refused goes to quarantine as it came."""
+        content = self._fetch(event)
+        instance = Instance(content or b"")
+        instance_id = self._services.ledger.instance_id(event.bucket, event.key, event.version_id)
+        received = Received(
+            instance_id=instance_id,
+            received_uid_hash=None,
+            content_sha256=instance.sha256,
+            size_bytes=len(instance.content),
+            received_at=event.occurred_at,
+        )
+        try:
+            if content is None:
+                raise RejectedEvent(
+                    ReasonCode.OBJECT_GONE, "the object version was deleted before it was read"
+                )
+            received = self._accept(instance, received, context)
+        except RejectedEvent as rejected:
+            self._quarantine(event, instance, received, rejected, context)
+
+    def _fetch(self, event: Uploaded) -> bytes | None:
+        try:
+            response = self._services.clients.s3.get_object(
+                Bucket=event.bucket, Key=event.key, VersionId=event.version_id
+            )
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _GONE:
+                return None
+            raise
+        return response["Body"].read()
+
+    def _accept(self, instance: Instance, received: Received, context: HookContext) -> Received:
+        """Screen, transform and store an instance.
+
+        Raises:
+            RejectedEvent: screening, a transformer, the receipt rule or the UID rule refused it.
+        """
+        hooks = self._services.hooks()
+        rejection = hooks.screen(instance)
+        if rejection is not None:
+            raise RejectedEvent(rejection.reason, rejection.explanation)
+        original = InstanceIdentity.of(instance.dataset)
+        received = Received(
+            instance_id=received.instance_id,
+            received_uid_hash=self._services.ledger.uid_hash(original.sop_instance_uid),
+            content_sha256=received.content_sha256,
+            size_bytes=received.size_bytes,
+            received_at=received.received_at,
+        )
+        changed = hooks.transform(instance)
+        if self._services.profile.identity == "deidentified" and not changed.receipts:
+            raise RejectedEvent(
+                ReasonCode.NOT_DEIDENTIFIED,
+                "no plugin left a de-identification receipt, which this site's profile requires",
+            )
+        self._store(changed, received, context)
+        return received
+
+    def _store(self, instance: Instance, received: Received, context: HookContext) -> None:
+        batches = self._services.batches
+        identity = InstanceIdentity.of(instance.dataset)
+        batch_id = batches.store(received.instance_id, instance.content)
+        stored = Stored(
+            batch_id=batch_id,
+            sop_instance_uid=identity.sop_instance_uid,
+            series_instance_uid=identity.series_instance_uid,
+            study_instance_uid=identity.study_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            modality=identity.modality,
+            receipts=instance.receipts,
+        )
+        assert context.effect is not None
+        try:
+            context.effect.commit(
+                self._services.ledger.batched_writes(received, stored), result={"batch_id": batch_id}
+            )
+        except CommitConflict as conflict:
+            batches.discard(batch_id, received.instance_id)
+            self._resolve(conflict, received, context)
+        except BaseException:
+            batches.discard(batch_id, received.instance_id)
+            raise
+
+    def _resolve(self, conflict: CommitConflict, received: Received, context: HookContext) -> None:
+        """Say what it means that the instance, or its UID, is already in the ledger."""
+        assert context.effect is not None
+        known_instance, _ = (code == "ConditionalCheckFailed" for code in conflict.codes)
+        if known_instance:
+            # Recorded by an earlier delivery whose effect was lost; there is nothing left to do.
+            context.effect.commit()
+            return
+        assert received.received_uid_hash is not None
+        holder = self._services.ledger.uid_holder(received.received_uid_hash)
+        if holder is None:
+            raise RetryableError("the UID's holder changed while it was looked at")
+        if holder["content_sha256"] == received.content_sha256:
+            write = self._services.ledger.duplicate_write(received, holder["instance_id"])
+            context.effect.commit([write], result={"duplicate_of": holder["instance_id"]})
+            return
+        raise RejectedEvent(
+            ReasonCode.UID_CONFLICT, "this SOP Instance UID was received before with other content"
+        )
+
+    def _quarantine(
+        self,
+        event: Uploaded,
+        instance: Instance,
+        received: Received,
+        rejected: RejectedEvent,
+        context: HookContext,
+    ) -> None:
+        # The object is kept before the ledger says so: a crash in between repeats the first, and loses nothing.
+        self._services.quarantine.keep(
+            received.instance_id,
+            instance.content,
+            stage=event.kind,
+            reason=rejected.reason,
+            explanation=rejected.explanation,
+            origin=(event.bucket, event.key, event.version_id),
+        )
+        assert context.effect is not None
+        reason = f"{rejected.reason}: {rejected.explanation}"
+        try:
+            context.effect.commit(
+                [self._services.ledger.quarantined_write(received, rejected.reason)],
+                state="rejected",
+                reason=reason,
+            )
+        except CommitConflict:
+            # Quarantined by an earlier delivery already.
+            context.effect.commit(state="rejected", reason=reason)
+        context.log.warning("instance_quarantined", reason=rejected.reason, instance_id=received.instance_id)

@@ -1,0 +1,124 @@
+"""verified: pin the label to the image set's version and the checksums of its frames."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rayline.context import HookContext
+from rayline.dicom.reasons import ReasonCode
+from rayline.dynamodb import TransactItem, timestamp, to_attribute
+from rayline.effects import CommitConflict
+from rayline.errors import RejectedEvent, RetryableError
+from rayline.events import Verified
+from rayline.healthimaging.frames import frame_pins, pins_digest
+from rayline.instances import image_set_key
+from rayline.plugin import API_VERSION, Policy, hookimpl
+from rayline.services import Services
+
+MAX_PINS_KEPT = 64  # beyond these the digest alone is kept: an item holds 400 KB
+
+
+class VerifiedStage:
+    """Makes a verification hold for exactly the pixels that were looked at."""
+
+    api = API_VERSION
+    name = "rayline.verified"
+    policies = {  # noqa: RUF012 - the plugin contract's shape
+        "on_verified": Policy(on_failure="retry", timeout_seconds=120, order=0)
+    }
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @hookimpl
+    def on_verified(self, event: Verified, context: HookContext) -> None:
+        """Accept or refuse a verification, and record it on the image set."""
+        refusal = self._services.hooks().accept_verification(event)
+        if refusal is not None:
+            raise RejectedEvent(refusal.reason, refusal.explanation)
+        item = self._services.ledger.image_set(event.datastore_id, event.image_set_id)
+        if item is None or not item.get("viewable"):
+            raise RetryableError("the image set is not in the ledger yet")
+        if str(item["version"]) != event.image_set_version:
+            raise RejectedEvent(
+                ReasonCode.STALE_VERIFICATION, "the image set changed after the radiologist looked at it"
+            )
+        assert context.effect is not None
+        write = self._revoke(event) if event.action == "revoked" else self._pin(event)
+        writes = [write, self._verification(event)]
+        if event.action == "verified":
+            writes.append(self._count(event))
+        try:
+            context.effect.commit(writes)
+        except CommitConflict:
+            raise RetryableError("the image set changed while its verification was recorded") from None
+
+    def _pin(self, event: Verified) -> TransactItem:
+        try:
+            metadata = self._services.frames.metadata(
+                event.datastore_id, event.image_set_id, event.image_set_version
+            )
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ConflictException":
+                raise RetryableError("the image set's metadata is not readable yet") from None
+            raise
+        pins = frame_pins(metadata)
+        kept = [
+            {"sop_instance_uid": pin.sop_instance_uid, "frame_id": pin.frame_id, "checksum": pin.checksum}
+            for pin in pins[:MAX_PINS_KEPT]
+        ]
+        return self._update(
+            event,
+            "SET verified_site = :site, verified_at = :now, verified_version = :version, "
+            "verification_id = :id, label = :label, verified_frames = :frames, verified_digest = :digest",
+            {
+                ":site": event.site,
+                ":now": timestamp(event.occurred_at),
+                ":id": event.verification_id,
+                ":label": event.label,
+                ":frames": kept,
+                ":digest": pins_digest(pins),
+            },
+        )
+
+    def _revoke(self, event: Verified) -> TransactItem:
+        return self._update(
+            event,
+            "REMOVE verified_site, verified_at, verified_version, label, verified_frames, verified_digest",
+            {},
+        )
+
+    def _update(self, event: Verified, expression: str, values: dict[str, Any]) -> TransactItem:
+        given = {**values, ":version": int(event.image_set_version)}
+        return {
+            "Update": {
+                "TableName": self._services.ledger.table,
+                "Key": {"pk": {"S": image_set_key(event.datastore_id, event.image_set_id)}},
+                "UpdateExpression": expression,
+                "ConditionExpression": "#version = :version",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {name: to_attribute(value) for name, value in given.items()},
+            }
+        }
+
+    def _verification(self, event: Verified) -> TransactItem:
+        return {
+            "Update": {
+                "TableName": self._services.ledger.table,
+                "Key": {"pk": {"S": f"VERIFICATION#{event.verification_id}"}},
+                "UpdateExpression": "SET #state = :recorded",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":recorded": {"S": "recorded"}},
+            }
+        }
+
+    def _count(self, event: Verified) -> TransactItem:
+        """Verifications come at a person's pace, so one counter a site is not a hot item."""
+        return {
+            "Update": {
+                "TableName": self._services.ledger.table,
+                "Key": {"pk": {"S": f"COUNTER#{event.site}"}},
+                "UpdateExpression": "ADD verified :one",
+                "ExpressionAttributeValues": {":one": {"N": "1"}},
+            }
+        }
