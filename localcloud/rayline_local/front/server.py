@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,6 +98,9 @@ def serve(*, state_dir: Path, port: int, account_id: str, region: str, stack: st
         proxy_headers=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
+    # uvicorn raises the signal that stopped it once more when it is done; a clean stop then exits with 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
