@@ -87,6 +87,9 @@ class Tables(pulumi.ComponentResource):
 
 
 def _index(name: str, schema: KeySchema) -> aws.dynamodb.TableGlobalSecondaryIndexArgs:
-    return aws.dynamodb.TableGlobalSecondaryIndexArgs(
-        name=name, hash_key=schema.hash_key, range_key=schema.range_key, projection_type="ALL"
-    )
+    keys = [
+        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(attribute_name=attribute, key_type=key_type)
+        for attribute, key_type in ((schema.hash_key, "HASH"), (schema.range_key, "RANGE"))
+        if attribute is not None
+    ]
+    return aws.dynamodb.TableGlobalSecondaryIndexArgs(name=name, key_schemas=keys, projection_type="ALL")
