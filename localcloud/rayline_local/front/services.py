@@ -36,6 +36,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def role_token(secret: str, role_arn: str) -> str:
+    """The bearer token of one role at the credentials path, derived from the front's secret."""
+    return hmac.new(secret.encode(), role_arn.encode(), hashlib.sha256).hexdigest()
+
+
+def role_environment(endpoint_url: str, region: str, role_arn: str, token: str) -> dict[str, str]:
+    """A child process's AWS environment under a role: no keys, only where and with what to ask for them."""
+    role_name = role_arn.rsplit("/", 1)[-1]
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint_url}/_rayline/credentials/{role_name}",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": token,
+    }
+
+
 class LocalService(Protocol):
     """An ASGI application that answers for one AWS service, chosen by the SigV4 signing name."""
 
@@ -181,22 +200,11 @@ class Cloud:
 
     def role_token(self, role_arn: str) -> str:
         """The bearer token that fetches this role's credentials and no other's."""
-        return hmac.new(self._secret.encode(), role_arn.encode(), hashlib.sha256).hexdigest()
+        return role_token(self._secret, role_arn)
 
     def role_environment(self, role_arn: str) -> dict[str, str]:
-        """What a container's agent would set for a process that runs under this role: no keys, only where to
-        ask.
-        """
-        role_name = role_arn.rsplit("/", 1)[-1]
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.endpoint_url}/_rayline/credentials/{role_name}",
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN": self.role_token(role_arn),
-        }
+        """What a container's agent would set for a process that runs under this role."""
+        return role_environment(self.endpoint_url, self.region, role_arn, self.role_token(role_arn))
 
     def client(self, service_name: str, role_arn: str | None = None) -> Any:
         """A boto3 client of this front, as root or as a role whose credentials renew themselves."""

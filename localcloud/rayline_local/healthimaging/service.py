@@ -221,7 +221,7 @@ class HealthImagingService(ModeledService):
             )
             self._put_tags(self._datastore_arn(datastore_id), request.get("tags", {}))
         row = self._datastore(datastore_id)
-        self._publish_datastore(row, "Creating")
+        self._publish_datastore({**row, "status": "CREATING"}, "Creating")
         self._publish_datastore(row, "Created")
         return {"datastoreId": datastore_id, "datastoreStatus": "CREATING"}
 
@@ -270,7 +270,7 @@ class HealthImagingService(ModeledService):
             raise ServiceError("ConflictException", "delete the data store's image sets first")
         values = {"status": "DELETED", "updated_at": self._cloud.clock().timestamp()}
         await asyncio.to_thread(self._store.update, "datastore", row["id"], values)
-        self._publish_datastore({**row, **values}, "Deleting")
+        self._publish_datastore({**row, "status": "DELETING"}, "Deleting")
         self._publish_datastore({**row, **values}, "Deleted")
         return {"datastoreId": row["id"], "datastoreStatus": "DELETING"}
 

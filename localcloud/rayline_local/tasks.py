@@ -1,0 +1,88 @@
+"""The ECS agent's part: what a task definition's container gets as its environment.
+
+Settings come from the definition, secrets are read with the execution role, and the task role's credentials
+are
+fetched by the process itself. Source: Amazon ECS developer guide, "Task IAM role", "Pass Secrets Manager
+secrets".
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from rayline.errors import ConfigurationError
+from rayline_local.front.services import ROOT_ACCESS_KEY
+from rayline_local.running import RunningFront
+
+
+def root_client(front: RunningFront, service_name: str) -> Any:
+    """A client with the local account's root key: only for what AWS's own agents do."""
+    return _client(front, service_name, ROOT_ACCESS_KEY, ROOT_ACCESS_KEY, None)
+
+
+def _client(
+    front: RunningFront, service_name: str, access_key: str, secret_key: str, token: str | None
+) -> Any:
+    session = boto3.Session(
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        aws_session_token=token,
+        region_name=front.region,
+    )
+    return session.client(
+        service_name,  # type: ignore[call-overload]
+        endpoint_url=front.endpoint_url,
+        config=Config(inject_host_prefix=False),
+    )
+
+
+def _role_client(front: RunningFront, service_name: str, role_arn: str) -> Any:
+    credentials = root_client(front, "sts").assume_role(RoleArn=role_arn, RoleSessionName="ecs-agent")
+    keys = credentials["Credentials"]
+    return _client(front, service_name, keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+
+
+def task_environment(
+    front: RunningFront, task_definition: str, container: str | None = None
+) -> dict[str, str]:
+    """The environment of one container of a task definition (ARN, or family for the latest revision).
+
+    Raises ConfigurationError when the definition or the container does not exist or has no task role.
+    """
+    ecs = root_client(front, "ecs")
+    try:
+        definition = ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
+    except ecs.exceptions.ClientException as error:
+        raise ConfigurationError(f"no task definition {task_definition}: run `rayline local up`") from error
+    containers = definition["containerDefinitions"]
+    chosen = next((item for item in containers if container in (None, item["name"])), None)
+    if chosen is None:
+        raise ConfigurationError(f"task definition {task_definition} has no container {container}")
+    role_arn = definition.get("taskRoleArn")
+    if not role_arn:
+        raise ConfigurationError(f"task definition {task_definition} has no task role: set taskRoleArn")
+    environment = {item["name"]: item["value"] for item in chosen.get("environment", [])}
+    if chosen.get("secrets"):
+        secrets_manager = _role_client(front, "secretsmanager", definition["executionRoleArn"])
+        for item in chosen["secrets"]:
+            answer = secrets_manager.get_secret_value(SecretId=item["valueFrom"])
+            environment[item["name"]] = answer["SecretString"]
+    environment.update(front.role_environment(role_arn))
+    return environment
+
+
+def process_environment(added: dict[str, str]) -> dict[str, str]:
+    """A child's environment: the caller's without its AWS and Rayline settings, then what is added.
+
+    `RAYLINE_DATA`, where the real images lie, stays.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "RAYLINE_")) or name == "RAYLINE_DATA"
+    }
+    return {**kept, **added}
