@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_VERSION := 26.0
+PROJECTS := processor $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml))) training infra localcloud
+PACKAGES := $(foreach project,$(PROJECTS),$(wildcard $(project)/rayline*))
+STAMP := $(VENV)/.installed
+say = @printf '\033[1m== %s\033[0m\n' "$(1)"
+
+.PHONY: help setup demo test lint types imports tests check-data clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
+
+setup: $(STAMP)  ## make .venv with every project and tool in it
+
+$(STAMP): constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(PROJECTS))
+	$(call say,setting up $(VENV) (2-4 minutes the first time; nothing when it is up to date))
+	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip==$(PIP_VERSION)"
+	$(BIN)/python -m pip install --quiet --progress-bar on --disable-pip-version-check -c constraints.txt \
+		--group dev $(foreach project,$(PROJECTS),-e $(project))
+	$(BIN)/python -m pip check
+	touch $@
+
+demo: setup  ## run the main job on this machine: upload, de-identify, import, verify, train, register
+	$(BIN)/rayline demo
+
+lint: setup  ## style and formatting
+	$(call say,ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict on every project
+	$(call say,mypy --strict)
+	$(BIN)/mypy $(PACKAGES) infra/__main__.py
+
+imports: setup  ## the rules of who may import whom
+	$(call say,import-linter)
+	$(BIN)/lint-imports
+
+tests: setup  ## the tests alone; PYTEST_ARGS passes options on
+	$(call say,tests; real images from $${RAYLINE_DATA:-../shared/data})
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+test: lint types imports tests  ## everything that CI runs
+
+clean:  ## remove what the demo and the tests wrote
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage*
