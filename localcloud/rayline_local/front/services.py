@@ -206,8 +206,13 @@ class Cloud:
         """What a container's agent would set for a process that runs under this role."""
         return role_environment(self.endpoint_url, self.region, role_arn, self.role_token(role_arn))
 
-    def client(self, service_name: str, role_arn: str | None = None) -> Any:
-        """A boto3 client of this front, as root or as a role whose credentials renew themselves."""
+    def client(
+        self, service_name: str, role_arn: str | None = None, service_principal: str | None = None
+    ) -> Any:
+        """A boto3 client of this front, as root or as a role whose credentials renew themselves.
+
+        `service_principal` is who assumes the role, as in `role_credentials`.
+        """
         config = Config(
             inject_host_prefix=False,
             s3={"addressing_style": "path"},
@@ -218,7 +223,7 @@ class Cloud:
             role = role_arn
 
             def renew() -> dict[str, str]:
-                credentials = self.role_credentials(role)
+                credentials = self.role_credentials(role, service_principal)
                 return {
                     "access_key": credentials.access_key_id,
                     "secret_key": credentials.secret_access_key,

@@ -175,7 +175,7 @@ class ImportJobs:
         while True:
             try:
                 self._cloud.role_credentials(job["role_arn"], SERVICE_PRINCIPAL)
-                return self._cloud.client("s3", job["role_arn"])
+                return self._cloud.client("s3", job["role_arn"], SERVICE_PRINCIPAL)
             except ServiceError as error:
                 if time.monotonic() > deadline:
                     raise JobFailed(f"cannot assume the import role: {error.code}") from error

@@ -26,6 +26,7 @@ from rayline_local.sagemaker import guardian
 from rayline_local.sagemaker.objects import NoSuchInput, download, pack, upload_file, upload_folder
 
 BASE = "/opt/ml"
+SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
 POLL_SECONDS = 0.05
 STOP_GRACE_SECONDS = 10.0
 MESSAGE_BYTES = 1024
@@ -37,8 +38,10 @@ class JobHost(Protocol):
 
     region: str
 
-    def client(self, service_name: str, role_arn: str | None = None) -> Any:
-        """A boto3 client under a role."""
+    def client(
+        self, service_name: str, role_arn: str | None = None, service_principal: str | None = None
+    ) -> Any:
+        """A boto3 client under a role that a service assumes."""
         ...
 
     def role_environment(self, role_arn: str) -> dict[str, str]:
@@ -119,7 +122,7 @@ class JobRunner:
     def process(self, name: str, request: Mapping[str, Any], stop: StopSwitch) -> JobOutcome:
         """Run a processing job: inputs down, command, outputs up."""
         base = self._fresh(name)
-        client = self._host.client("s3", request["RoleArn"])
+        client = self._host.client("s3", request["RoleArn"], SERVICE_PRINCIPAL)
         application = request["AppSpecification"]
         try:
             for entry in request.get("ProcessingInputs", ()):
@@ -157,7 +160,7 @@ class JobRunner:
                 this disk instead of going to ``CheckpointConfig.S3Uri``: the emulator keeps objects in memory.
         """
         base = self._fresh(name)
-        client = self._host.client("s3", request["RoleArn"])
+        client = self._host.client("s3", request["RoleArn"], SERVICE_PRINCIPAL)
         algorithm = request["AlgorithmSpecification"]
         try:
             for channel in request.get("InputDataConfig", ()):

@@ -17,6 +17,7 @@ import structlog
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rayline_local.front.rest import ServiceError
 from rayline_local.sagemaker.definition import (
     PipelineDefinition,
     Step,
@@ -26,7 +27,7 @@ from rayline_local.sagemaker.definition import (
     resolve,
 )
 from rayline_local.sagemaker.events import SageMakerEvents
-from rayline_local.sagemaker.jobs import JobOutcome, JobRunner, StopSwitch
+from rayline_local.sagemaker.jobs import SERVICE_PRINCIPAL, JobOutcome, JobRunner, StopSwitch
 from rayline_local.sagemaker.objects import split_uri
 from rayline_local.sagemaker.store import DocumentStore
 
@@ -46,8 +47,10 @@ class RunnerHost(Protocol):
     endpoint_url: str
     clock: Callable[[], datetime]
 
-    def client(self, service_name: str, role_arn: str | None = None) -> Any:
-        """A boto3 client under a role."""
+    def client(
+        self, service_name: str, role_arn: str | None = None, service_principal: str | None = None
+    ) -> Any:
+        """A boto3 client under a role that a service assumes."""
         ...
 
 
@@ -223,7 +226,7 @@ class _Execution:
         outputs = self.step_properties(step)["ProcessingOutputConfig"]["Outputs"]
         folder = outputs[file["OutputName"]]["S3Output"]["S3Uri"].rstrip("/")
         bucket, key = split_uri(f"{folder}/{file['FilePath']}")
-        client = self._host.client("s3", self._document["role_arn"])
+        client = self._host.client("s3", self._document["role_arn"], SERVICE_PRINCIPAL)
         try:
             return json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
         except (ClientError, ValueError):
@@ -297,7 +300,7 @@ class _Execution:
                 self._register(step)
             else:
                 self._job(step, attempt)
-        except (StepFailed, UnresolvedExpression) as error:
+        except (StepFailed, UnresolvedExpression, ServiceError) as error:
             self._set_step(step.name, "Failed", failure_reason=str(error))
             raise StepFailed(str(error)) from None
         except StepStopped:
@@ -331,7 +334,7 @@ class _Execution:
         request = _without_empty(resolve(step.arguments, self))
         # The service would make a second version if a crash came between its answer and our note.
         token = f"{self._arn.rsplit('/', 1)[-1]}-{step.name}"[:36]
-        client = self._host.client("sagemaker", self._document["role_arn"])
+        client = self._host.client("sagemaker", self._document["role_arn"], SERVICE_PRINCIPAL)
         arn = client.create_model_package(**request, ClientToken=token)["ModelPackageArn"]
         self._set_step(
             step.name,

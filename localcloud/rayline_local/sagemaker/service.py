@@ -21,7 +21,7 @@ from rayline_local.front.rest import ModeledService, Permission, ServiceError, c
 from rayline_local.front.services import Cloud, ServiceFaults
 from rayline_local.sagemaker.definition import InvalidDefinition, parse_definition
 from rayline_local.sagemaker.events import SOURCE, SageMakerEvents
-from rayline_local.sagemaker.jobs import JobRunner, LocalImage
+from rayline_local.sagemaker.jobs import SERVICE_PRINCIPAL, JobRunner, LocalImage
 from rayline_local.sagemaker.registry import ModelRegistry
 from rayline_local.sagemaker.runner import ENDED, ExecutionRunner, random_suffix
 from rayline_local.sagemaker.store import DocumentStore
@@ -30,7 +30,7 @@ FAULT_NAME = "sagemaker"
 DEFAULT_PAGE = 10
 EXECUTION_ID_LENGTH = 12
 SHUTDOWN_SECONDS = 15.0
-PASSED_TO = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+PASSED_TO = {"iam:PassedToService": SERVICE_PRINCIPAL}
 
 Document = dict[str, Any]
 
