@@ -19,7 +19,6 @@ from rayline_infra.policies.graph import Resource
 from rayline_local.provisioner.errors import ProvisionError
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-PROVIDER_PREFIX = "pulumi:providers:"
 SECRET_DIGEST = "secret-sha256"  # noqa: S105 - the name of a key
 
 
@@ -41,7 +40,7 @@ class RecordingMonitor(MockMonitor):
         super().__init__(_NoMocks())
         self._backend = backend
         self.structure: list[Resource] = []
-        """Components and providers, which give the graph its shape and exist in no cloud."""
+        """Components, which give the graph its shape and exist in no cloud."""
         # The SDK registers from several threads; boto3 clients and the state file want one.
         self._one_at_a_time = threading.Lock()
 
@@ -71,10 +70,10 @@ class RecordingMonitor(MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=answer)
 
     def _bring_about(self, resource: Resource, plain: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        if resource.custom and not resource.type.startswith(PROVIDER_PREFIX):
+        if resource.custom:
             return self._backend.register(resource, plain)
         self.structure.append(resource)
-        return (resource.name if resource.custom else ""), plain
+        return "", plain
 
     def Invoke(self, request: Any) -> NoReturn:
         """Refuse: without a provider a lookup would answer nothing, and the program would go on with None."""

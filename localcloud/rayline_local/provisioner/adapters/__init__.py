@@ -68,7 +68,12 @@ ADAPTERS: Mapping[str, AdapterFactory] = {
     "aws:sqs/queuePolicy:QueuePolicy": QueuePolicyAdapter,
 }
 
-NOT_EMULATED: dict[str, str] = {}
+NOT_EMULATED: dict[str, str] = {
+    "pulumi:providers:aws": (
+        "says where AWS is: the local cloud has one account, its clients are the provisioner's own, and the "
+        "default tags are left off"
+    ),
+}
 """Types that the program may declare and the local cloud leaves out, each with its reason."""
 
 

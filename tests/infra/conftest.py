@@ -1,0 +1,31 @@
+"""The resource graph of each stack: the whole program is run once per stack, to its end, under mocks."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from rayline_infra.policies.graph import Graph
+from rayline_local.provisioner import plan
+
+STACKS = ("local", "dev", "prod")
+
+
+@cache
+def _graph(stack: str) -> Graph:
+    graph = plan(stack)
+    # Every assertion below runs over this list: an empty one would let them all pass.
+    assert len(graph.resources) > 90, f"stack {stack} declared only {len(graph.resources)} resources"
+    return graph
+
+
+@pytest.fixture(scope="session")
+def graph_of() -> Callable[[str], Graph]:
+    """The graph of a stack by name."""
+    return _graph
+
+
+@pytest.fixture(params=STACKS)
+def graph(request: pytest.FixtureRequest) -> Graph:
+    """The graph of each stack in turn."""
+    return _graph(request.param)

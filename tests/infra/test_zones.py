@@ -1,0 +1,285 @@
+"""Who may reach which zone, computed from the declared policies with an evaluator of the tests' own."""
+
+import json
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from rayline_infra.policies.graph import Graph
+
+BUCKETS = ("uploads", "quarantine", "imports", "preprocessed", "models", "reports")
+ROLES = ("processor", "execution", "import", "training", "operator", "uploader")
+# A key in each bucket that the role in question would want.
+SAMPLE_KEYS = {
+    "uploads": "upload/hospital-a/scan.dcm",
+    "quarantine": "hospital-a/0f/object",
+    "imports": "imports/b1/i1.dcm",
+    "preprocessed": "preprocessed/e1/train/part.npy",
+    "models": "models/e1/model.tar.gz",
+    "reports": "evaluations/e1/report.html",
+}
+MAY_READ = {
+    "processor": {"uploads", "quarantine", "imports", "preprocessed", "reports"},
+    "execution": set(),
+    "import": {"imports"},
+    "training": {"preprocessed", "models", "reports"},
+    "operator": {"quarantine", "reports"},
+    "uploader": set(),
+}
+MAY_WRITE = {
+    "processor": {"quarantine", "imports"},
+    "execution": set(),
+    "import": set(),
+    "training": {"preprocessed", "models", "reports"},
+    "operator": set(),
+    "uploader": {"uploads"},
+}
+MAY_DECRYPT = {
+    "identified": {"processor", "operator", "uploader"},
+    "deidentified": {"processor", "import", "training", "operator"},
+    "tracking": {"processor", "operator"},
+    "logs": set(),
+    "secrets": {"execution"},
+}
+
+
+def statements(policy: str) -> list[dict[str, Any]]:
+    found = json.loads(policy)["Statement"]
+    assert found
+    return list(found)
+
+
+def allows(policy: str, action: str, resource: str) -> bool:
+    """Whether an identity policy allows; an explicit deny wins. Conditions are taken as met."""
+    matching = [
+        statement["Effect"]
+        for statement in statements(policy)
+        if any(fnmatchcase(action, pattern) for pattern in statement["Action"])
+        and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+    ]
+    return "Allow" in matching and "Deny" not in matching
+
+
+def role_policy(graph: Graph, role: str) -> str:
+    return str(graph.named("aws:iam/rolePolicy:RolePolicy", f"{role}-policy").inputs["policy"])
+
+
+def object_arn(graph: Graph, bucket: str, key: str | None = None) -> str:
+    name = graph.named("aws:s3/bucket:Bucket", bucket).inputs["bucket"]
+    return f"arn:aws:s3:::{name}/{key or SAMPLE_KEYS[bucket]}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_read_only_their_buckets(graph: Graph, role: str) -> None:
+    policy = role_policy(graph, role)
+    readable = {each for each in BUCKETS if allows(policy, "s3:GetObject", object_arn(graph, each))}
+    assert readable == MAY_READ[role]
+    versions = {each for each in BUCKETS if allows(policy, "s3:GetObjectVersion", object_arn(graph, each))}
+    assert versions == MAY_READ[role]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_write_only_their_buckets(graph: Graph, role: str) -> None:
+    policy = role_policy(graph, role)
+    writable = {each for each in BUCKETS if allows(policy, "s3:PutObject", object_arn(graph, each))}
+    assert writable == MAY_WRITE[role]
+
+
+def test_only_the_processor_deletes_objects(graph: Graph) -> None:
+    deletions = {
+        (role, bucket)
+        for role in ROLES
+        for bucket in BUCKETS
+        if allows(role_policy(graph, role), "s3:DeleteObject", object_arn(graph, bucket))
+    }
+    assert deletions == {("processor", "quarantine"), ("processor", "imports")}
+
+
+@pytest.mark.parametrize(
+    ("role", "bucket", "key", "allowed"),
+    [
+        ("uploader", "uploads", "elsewhere/scan.dcm", False),
+        ("processor", "preprocessed", "datasets/t1/manifest.json", True),
+        ("processor", "preprocessed", "preprocessed/e1/train/part.npy", False),
+        ("processor", "imports", "import-results/job/SUCCESS/success.ndjson", False),
+        ("import", "imports", "import-results/job/SUCCESS/success.ndjson", True),
+        ("import", "imports", "imports/b1/i1.dcm", False),
+    ],
+)
+def test_writes_stay_under_their_prefix(
+    graph: Graph, role: str, bucket: str, key: str, allowed: bool
+) -> None:
+    assert allows(role_policy(graph, role), "s3:PutObject", object_arn(graph, bucket, key)) is allowed
+
+
+@pytest.mark.parametrize("key", sorted(MAY_DECRYPT))
+def test_a_key_opens_for_a_role_only_by_key_policy_and_role_policy(graph: Graph, key: str) -> None:
+    resource = graph.named("aws:kms/key:Key", f"{key}-key")
+    arn, policy = str(resource.outputs["arn"]), str(resource.inputs["policy"])
+    named = {
+        principal.rsplit(f"role/rayline-{graph.stack}-", 1)[-1]
+        for statement in statements(policy)
+        if "kms:Decrypt" in statement["Action"] and "AWS" in statement["Principal"]
+        for principal in statement["Principal"]["AWS"]
+        if ":role/" in principal
+    }
+    granted = {role for role in ROLES if allows(role_policy(graph, role), "kms:Decrypt", arn)}
+    assert named == granted == MAY_DECRYPT[key]
+
+
+def test_the_account_itself_cannot_decrypt_without_a_service_in_between(graph: Graph) -> None:
+    keys = graph.of_type("aws:kms/key:Key")
+    assert len(keys) == 5
+    for key in keys:
+        for statement in statements(key.inputs["policy"]):
+            principals = statement["Principal"].get("AWS", [])
+            if any(each.endswith(":root") for each in principals) and "kms:Decrypt" in statement["Action"]:
+                assert "kms:ViaService" in statement["Condition"]["StringEquals"], key.name
+    identified = graph.named("aws:kms/key:Key", "identified-key").inputs["policy"]
+    for statement in statements(identified):
+        if "kms:Decrypt" in statement["Action"]:
+            assert not any(each.endswith(":root") for each in statement["Principal"].get("AWS", []))
+
+
+def test_keys_rotate(graph: Graph) -> None:
+    assert [key.inputs["enableKeyRotation"] for key in graph.of_type("aws:kms/key:Key")] == [True] * 5
+
+
+def test_buckets_use_their_zones_key(graph: Graph) -> None:
+    type_token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    arn = {key.name.removesuffix("-key"): key.outputs["arn"] for key in graph.of_type("aws:kms/key:Key")}
+    found = {
+        each.name.removesuffix("-encryption"): each.inputs["rules"][0]["applyServerSideEncryptionByDefault"]
+        for each in graph.of_type(type_token)
+    }
+    assert {bucket: rule["kmsMasterKeyId"] for bucket, rule in found.items()} == {
+        "uploads": arn["identified"],
+        "quarantine": arn["identified"],
+        "imports": arn["deidentified"],
+        "preprocessed": arn["deidentified"],
+        "models": arn["deidentified"],
+        "reports": arn["deidentified"],
+    }
+
+
+def test_identified_buckets_refuse_the_deidentified_zones_roles_outright(graph: Graph) -> None:
+    denied = {}
+    for bucket in BUCKETS:
+        policy = graph.named("aws:s3/bucketPolicy:BucketPolicy", f"{bucket}-policy").inputs["policy"]
+        denied[bucket] = {
+            principal.rsplit("-", 1)[-1]
+            for statement in statements(policy)
+            if statement["Effect"] == "Deny"
+            and statement["Principal"] != "*"
+            and "Condition" not in statement
+            for principal in statement["Principal"]["AWS"]
+        }
+    assert denied == {
+        "uploads": {"training", "import"},
+        "quarantine": {"training", "import"},
+        "imports": set(),
+        "preprocessed": set(),
+        "models": set(),
+        "reports": set(),
+    }
+
+
+def test_only_uploads_announce_their_objects(graph: Graph) -> None:
+    announcing = [
+        (each.inputs["bucket"], each.inputs["eventbridge"])
+        for each in graph.of_type("aws:s3/bucketNotification:BucketNotification")
+    ]
+    assert announcing == [(graph.outputs["uploads_bucket"], True)]
+
+
+@pytest.mark.parametrize(
+    ("role", "trusted"),
+    [
+        ("processor", "ecs-tasks.amazonaws.com"),
+        ("execution", "ecs-tasks.amazonaws.com"),
+        ("import", "medical-imaging.amazonaws.com"),
+        ("training", "sagemaker.amazonaws.com"),
+    ],
+)
+def test_service_roles_trust_one_service_for_this_account(graph: Graph, role: str, trusted: str) -> None:
+    trust = graph.named("aws:iam/role:Role", f"{role}-role").inputs["assumeRolePolicy"]
+    (statement,) = statements(trust)
+    assert statement["Principal"] == {"Service": [trusted]}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": graph.outputs["account_id"]}}
+
+
+@pytest.mark.parametrize("role", ["operator", "uploader"])
+def test_peoples_roles_trust_named_principals_of_this_account(graph: Graph, role: str) -> None:
+    trust = graph.named("aws:iam/role:Role", f"{role}-role").inputs["assumeRolePolicy"]
+    (statement,) = statements(trust)
+    account = graph.outputs["account_id"]
+    assert statement["Principal"] == {"AWS": [f"arn:aws:iam::{account}:root"]}
+    assert statement["Condition"]["ArnLike"]["aws:PrincipalArn"].startswith(f"arn:aws:iam::{account}:")
+
+
+def test_roles_are_passed_only_to_the_service_that_assumes_them(graph: Graph) -> None:
+    passed = {}
+    for role in ROLES:
+        for statement in statements(role_policy(graph, role)):
+            if "iam:PassRole" in statement["Action"]:
+                assert statement["Action"] == ["iam:PassRole"]
+                (target,) = statement["Resource"]
+                service = statement["Condition"]["StringEquals"]["iam:PassedToService"]
+                passed[role] = (target.rsplit("-", 1)[-1], service)
+    assert passed == {
+        "processor": ("import", "medical-imaging.amazonaws.com"),
+        "training": ("training", "sagemaker.amazonaws.com"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "allowed"),
+    [
+        ("processor", "medical-imaging:StartDICOMImportJob", True),
+        ("processor", "medical-imaging:DeleteImageSet", False),
+        ("training", "medical-imaging:GetImageFrame", True),
+        ("training", "medical-imaging:GetImageSetMetadata", True),
+        ("training", "medical-imaging:SearchImageSets", False),
+        ("operator", "medical-imaging:SearchImageSets", True),
+        ("operator", "medical-imaging:StartDICOMImportJob", False),
+        ("uploader", "medical-imaging:SearchImageSets", False),
+    ],
+)
+def test_image_sets_are_reached_as_agreed(graph: Graph, role: str, action: str, allowed: bool) -> None:
+    datastore = graph.outputs["datastore_id"]
+    account = graph.outputs["account_id"]
+    arn = f"arn:aws:medical-imaging:us-east-1:{account}:datastore/{datastore}"
+    policy = role_policy(graph, role)
+    assert allows(policy, action, arn) is allowed
+    assert not allows(policy, action, arn.replace(datastore, "0" * 32))
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "table", "allowed"),
+    [
+        ("processor", "dynamodb:UpdateItem", "effects", True),
+        ("processor", "dynamodb:PutItem", "model-metrics", True),
+        ("operator", "dynamodb:UpdateItem", "image-tracking", True),
+        ("operator", "dynamodb:UpdateItem", "effects", False),
+        ("operator", "dynamodb:DeleteItem", "image-tracking", False),
+        ("operator", "dynamodb:Query", "effects", True),
+        ("training", "dynamodb:GetItem", "image-tracking", False),
+        ("import", "dynamodb:GetItem", "image-tracking", False),
+        ("uploader", "dynamodb:GetItem", "image-tracking", False),
+    ],
+)
+def test_ledgers_are_reached_as_agreed(
+    graph: Graph, role: str, action: str, table: str, allowed: bool
+) -> None:
+    account = graph.outputs["account_id"]
+    arn = f"arn:aws:dynamodb:us-east-1:{account}:table/rayline-{graph.stack}-{table}"
+    assert allows(role_policy(graph, role), action, arn) is allowed
+
+
+def test_no_role_of_ours_reads_logs_or_secrets_but_the_one_that_injects_them(graph: Graph) -> None:
+    for role in ROLES:
+        for statement in statements(role_policy(graph, role)):
+            for action in statement["Action"]:
+                assert not action.startswith(("logs:Get", "logs:FilterLogEvents", "logs:StartQuery")), role
+                assert not action.startswith("secretsmanager:") or role == "execution"

@@ -1,0 +1,249 @@
+"""The real program on a real local cloud: applied once, applied again, and used under its own roles."""
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from support.local_cloud import ACCOUNT_ID, LocalCloud
+
+from rayline_local.provisioner import apply
+from rayline_local.running import require_running
+
+RECEIVE_SECONDS = 5
+
+
+class Estate:
+    """A local cloud with the estate in it."""
+
+    def __init__(self, cloud: LocalCloud, state_path: Path) -> None:
+        self.cloud = cloud
+        self.state_path = state_path
+        self.lines: list[str] = []
+        self.outputs = self.apply()
+
+    def apply(self) -> dict[str, Any]:
+        self.lines = []
+        return apply("local", self.cloud.endpoint_url, self.state_path, report=self.lines.append)
+
+    def client(self, service: str, role: str | None = None) -> Any:
+        """A client as root, or as a role with the credentials that the role's own processes would fetch."""
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        front = require_running(self.cloud.state_dir)
+        if role is not None:
+            environment = front.role_environment(role)
+            request = urllib.request.Request(
+                environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+                headers={"Authorization": environment["AWS_CONTAINER_AUTHORIZATION_TOKEN"]},
+            )
+            with urllib.request.urlopen(request, timeout=10) as response:
+                answer = json.load(response)
+            keys = {
+                "aws_access_key_id": answer["AccessKeyId"],
+                "aws_secret_access_key": answer["SecretAccessKey"],
+                "aws_session_token": answer["Token"],
+            }
+        return boto3.Session(region_name=front.region, **keys).client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=front.endpoint_url,
+            config=Config(inject_host_prefix=False, retries={"total_max_attempts": 1}),
+        )
+
+    def received(self) -> list[dict[str, Any]]:
+        """The next messages of the event queue, as the processor receives and deletes them."""
+        sqs = self.client("sqs", "processor")
+        url = self.outputs["queue_url"]
+        found = sqs.receive_message(
+            QueueUrl=url, WaitTimeSeconds=RECEIVE_SECONDS, MaxNumberOfMessages=10
+        ).get("Messages", [])
+        for message in found:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in found]
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    folder = tmp_path_factory.mktemp("estate")
+    cloud = LocalCloud(folder / "cloud")
+    cloud.start()
+    try:
+        yield Estate(cloud, folder / "estate.json")
+    finally:
+        cloud.stop()
+
+
+def refused(act: Callable[[], object]) -> bool:
+    """Whether AWS denied a call; any other failure is an error of the test."""
+    try:
+        act()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        assert code in ("AccessDenied", "AccessDeniedException"), code
+        return True
+    return False
+
+
+def test_the_estate_is_applied_whole(estate: Estate) -> None:
+    state = json.loads(estate.state_path.read_text())
+    types = {each["type"] for each in state["resources"]}
+    assert len(state["resources"]) > 90
+    assert "aws:cloudcontrol/resource:Resource" in types
+    assert estate.outputs["account_id"] == ACCOUNT_ID
+    datastore = estate.client("medical-imaging").get_datastore(datastoreId=estate.outputs["datastore_id"])
+    assert datastore["datastoreProperties"]["datastoreStatus"] == "ACTIVE"
+    pipeline = estate.client("sagemaker").describe_pipeline(PipelineName=estate.outputs["pipeline_name"])
+    assert json.loads(pipeline["PipelineDefinition"])["Steps"]
+
+
+def test_applying_the_estate_again_changes_nothing(estate: Estate) -> None:
+    before = json.loads(estate.state_path.read_text())
+    assert estate.apply() == estate.outputs
+    assert estate.lines == [f"{len(before['resources'])} unchanged"]
+
+
+def test_secrets_got_values_once_and_keep_them(estate: Estate) -> None:
+    def values() -> list[str]:
+        client = estate.client("secretsmanager")
+        return [
+            client.get_secret_value(SecretId=estate.outputs[f"{kind}_secret_arn"])["SecretString"]
+            for kind in ("tracking", "deid")
+        ]
+
+    drawn = values()
+    assert len(set(drawn)) == 2
+    assert all(len(bytes.fromhex(value)) == 32 for value in drawn)
+    estate.apply()
+    assert values() == drawn
+    shown = estate.state_path.read_text() + "\n".join(estate.lines)
+    assert not [value for value in drawn if value in shown]
+
+
+def test_an_upload_reaches_the_processor_and_nobody_else(estate: Estate) -> None:
+    where = {"Bucket": estate.outputs["uploads_bucket"], "Key": "upload/hospital-a/image.dcm"}
+    estate.client("s3", "uploader").put_object(**where, Body=b"image")
+    (event,) = estate.received()
+    assert event["detail-type"] == "Object Created"
+    assert event["detail"]["object"]["key"] == where["Key"]
+    assert estate.client("s3", "processor").get_object(**where)["Body"].read() == b"image"
+    for role in ("uploader", "training", "import", "operator", "execution"):
+        assert refused(lambda role=role: estate.client("s3", role).get_object(**where)), role  # type: ignore[misc]
+    elsewhere = {**where, "Key": "elsewhere/image.dcm"}
+    assert refused(lambda: estate.client("s3", "uploader").put_object(**elsewhere, Body=b"image"))
+
+
+def test_a_verification_reaches_the_processor_through_the_custom_bus(estate: Estate) -> None:
+    entry = {
+        "Source": "rayline.api",
+        "DetailType": "Image Verified",
+        "Detail": json.dumps({"schemaVersion": 1}),
+    }
+    bus = estate.outputs["event_bus"]
+    answer = estate.client("events", "operator").put_events(Entries=[{**entry, "EventBusName": bus}])
+    assert answer["FailedEntryCount"] == 0
+    assert [event["detail-type"] for event in estate.received()] == ["Image Verified"]
+    assert refused(
+        lambda: estate.client("events", "training").put_events(Entries=[{**entry, "EventBusName": bus}])
+    )
+
+
+def test_the_ledgers_are_the_processors(estate: Estate) -> None:
+    item = {"pk": {"S": "instance#1"}, "outbox_shard": {"S": "0"}, "created_at": {"S": "2026-01-01"}}
+    table = estate.outputs["image_tracking_table"]
+    processor = estate.client("dynamodb", "processor")
+    processor.put_item(TableName=table, Item=item)
+    found = processor.query(
+        TableName=table,
+        IndexName="by_outbox",
+        KeyConditionExpression="outbox_shard = :shard",
+        ExpressionAttributeValues={":shard": {"S": "0"}},
+    )["Items"]
+    assert found == [item]
+    effects = estate.outputs["effects_table"]
+    for role in ("operator", "training", "uploader", "import"):
+        client = estate.client("dynamodb", role)
+        assert refused(lambda client=client: client.put_item(TableName=effects, Item=item)), role  # type: ignore[misc]
+
+
+def test_only_the_execution_role_reads_secrets(estate: Estate) -> None:
+    arn = estate.outputs["deid_secret_arn"]
+    assert not refused(lambda: estate.client("secretsmanager", "execution").get_secret_value(SecretId=arn))
+    for role in ("processor", "operator", "training", "uploader"):
+        client = estate.client("secretsmanager", role)
+        assert refused(lambda client=client: client.get_secret_value(SecretId=arn)), role  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("source", "detail_type", "detail", "rule"),
+    [
+        ("aws.medical-imaging", "Import Job Completed", {"datastoreId": "DATASTORE"}, "ingested"),
+        ("aws.medical-imaging", "Import Job Completed", {"datastoreId": "0" * 32}, None),
+        (
+            "aws.sagemaker",
+            "SageMaker Model Building Pipeline Execution Step Status Change",
+            {"pipelineArn": "PIPELINE", "stepName": "Train", "currentStepStatus": "Succeeded"},
+            "trained",
+        ),
+        (
+            "aws.sagemaker",
+            "SageMaker Model Building Pipeline Execution Step Status Change",
+            {"pipelineArn": "PIPELINE", "stepName": "Evaluate", "currentStepStatus": "Succeeded"},
+            None,
+        ),
+        (
+            "aws.sagemaker",
+            "SageMaker Model Building Pipeline Execution Status Change",
+            {"pipelineArn": "PIPELINE", "currentPipelineExecutionStatus": "Failed"},
+            "evaluated",
+        ),
+        (
+            "aws.sagemaker",
+            "SageMaker Model Building Pipeline Execution Status Change",
+            {"pipelineArn": "PIPELINE", "currentPipelineExecutionStatus": "Executing"},
+            None,
+        ),
+    ],
+)
+def test_rules_match_the_events_that_services_send(
+    estate: Estate, source: str, detail_type: str, detail: dict[str, str], rule: str | None
+) -> None:
+    pipeline = f"arn:aws:sagemaker:us-east-1:{ACCOUNT_ID}:pipeline/{estate.outputs['pipeline_name']}"
+    real = {"DATASTORE": estate.outputs["datastore_id"], "PIPELINE": pipeline}
+    event = {
+        "id": "1", "account": ACCOUNT_ID, "source": source, "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1", "resources": [], "detail-type": detail_type,
+        "detail": {name: real.get(value, value) for name, value in detail.items()},
+    }  # fmt: skip
+    events = estate.client("events")
+    matching = set()
+    for found in events.list_rules(NamePrefix="rayline-local-")["Rules"]:
+        targets = events.list_targets_by_rule(Rule=found["Name"])["Targets"]
+        to_queue = any(target["Arn"].endswith(":rayline-local-events") for target in targets)
+        if (
+            to_queue
+            and events.test_event_pattern(EventPattern=found["EventPattern"], Event=json.dumps(event))[
+                "Result"
+            ]
+        ):
+            matching.add(found["Name"])
+    assert matching == ({f"rayline-local-{rule}"} if rule else set())
+
+
+def test_the_estate_survives_a_killed_cloud(estate: Estate) -> None:
+    datastore = estate.outputs["datastore_id"]
+    estate.cloud.kill()
+    estate.cloud.start()
+    outputs = estate.apply()
+    assert outputs["queue_url"] == estate.outputs["queue_url"]
+    assert outputs["datastore_id"] == datastore
+    estate.outputs = outputs
+    where = {"Bucket": outputs["uploads_bucket"], "Key": "upload/hospital-a/after.dcm"}
+    estate.client("s3", "uploader").put_object(**where, Body=b"image")
+    assert [event["detail"]["object"]["key"] for event in estate.received()] == [where["Key"]]
+    estate.apply()
+    assert estate.lines[-1].endswith(" unchanged")
+    assert "restored" not in estate.lines[-1]
