@@ -213,7 +213,8 @@ class Leak:
 
 def _forms(value: str) -> Iterator[tuple[str, bytes]]:
     """The ways in which a value is usually written, in lower case; the search folds ASCII case."""
-    for text in dict.fromkeys((value, value.lower())):
+    # Bytes are folded as ASCII only, so other letters are looked for in both cases.
+    for text in dict.fromkeys((value, value.lower(), value.upper())):
         yield "utf-8", text.encode("utf-8")
         yield "utf-16-le", text.encode("utf-16-le")
         yield "utf-16-be", text.encode("utf-16-be")

@@ -244,11 +244,15 @@ def from_shared(root: Path, seed: int = 1) -> SampleSet:
     Args:
         root: a folder with ``ct_chest_lidc0314/``, ``cxr_dicom/`` and ``cxr224/``.
     """
-    real = []
+    real: list[Sample] = []
+    seen: set[str] = set()
     for kind, folder in (("ct", "ct_chest_lidc0314"), ("cr", "cxr_dicom")):
         for path in sorted((root / folder).glob("*.dcm")):
             content = path.read_bytes()
             uid = str(pydicom.dcmread(BytesIO(content), specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
-            real.append(Sample(f"{kind}/{path.name}", content, uid))
+            # Some files of the set share one SOP Instance UID, so only the first to arrive may be taken.
+            refused_for = ReasonCode.UID_CONFLICT.value if uid in seen else None
+            seen.add(uid)
+            real.append(Sample(f"{kind}/{path.name}", content, uid, refused_for=refused_for))
     xrays = tuple(wrap_kermany(root / "cxr224", seed))
     return SampleSet((*real, *xrays, *broken_files(seed, xrays[0])))

@@ -24,8 +24,8 @@ policies = {
     "destinations": Policy(on_failure="retry", timeout_seconds=10, order=100, sees_phi=False),
 }
 
-# PS3.5 §6.2, VR AE: up to 16 characters without backslash and control characters, not only spaces.
-_AE_TITLE = r"^(?! *$)[\x20-\x5b\x5d-\x7e]{1,16}$"
+# PS3.5 §6.2, VR AE: up to 16 characters without backslash and control characters; leading spaces mean nothing.
+_AE_TITLE = r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}$"
 
 
 class DestinationSettings(BaseModel):

@@ -1,16 +1,24 @@
 """Read Part 10 bytes into a pydicom data set, or refuse them with a reason."""
 
+import logging
 import struct
+import warnings
 import zlib
 from io import BytesIO
 
 import pydicom
+import pydicom.config
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
 from rayline.dicom.reasons import ReasonCode
 from rayline.dicom.structure import DEFAULT_LIMITS, Limits, examine
 from rayline.errors import RejectedEvent
+
+# pydicom's warnings quote values, and values identify patients: they must reach neither the log nor stderr.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"pydicom(\..*)?$")
 
 # What pydicom is known to raise on hostile bytes that are well-formed in structure.
 _PYDICOM_FAILURES = (
