@@ -21,7 +21,9 @@ def main(command: list[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Unbuffered: a thread that waits in a buffered read aborts the interpreter's shutdown.
+        while os.read(0, 1):
+            pass
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
     def forward(number: int, _frame: object) -> None:

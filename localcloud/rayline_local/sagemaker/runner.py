@@ -32,6 +32,7 @@ from rayline_local.sagemaker.objects import split_uri
 from rayline_local.sagemaker.store import DocumentStore
 
 FRONT_WAIT_SECONDS = 30.0
+ROLE_WAIT_SECONDS = 60.0
 ENDED = ("Succeeded", "Failed", "Stopped")
 STEP_FAILURE = "Step failure: One or multiple steps failed."
 JOB_NAME_LENGTH = 63
@@ -51,6 +52,10 @@ class RunnerHost(Protocol):
         self, service_name: str, role_arn: str | None = None, service_principal: str | None = None
     ) -> Any:
         """A boto3 client under a role that a service assumes."""
+        ...
+
+    def role_credentials(self, role_arn: str, service_principal: str | None = None) -> Any:
+        """Credentials of a role that trusts the principal; raises ServiceError while there is none."""
         ...
 
 
@@ -129,6 +134,7 @@ class ExecutionRunner:
     def _run(self, arn: str, switch: StopSwitch) -> None:
         try:
             self._wait_for_front(switch)
+            self._wait_for_role(arn, switch)
             _Execution(self, arn, switch).run()
         except Interrupted:
             log.info("pipeline_execution_interrupted", execution=arn)
@@ -151,6 +157,18 @@ class ExecutionRunner:
                     return
             except OSError:
                 switch.wait(0.05)
+
+    def _wait_for_role(self, arn: str, switch: StopSwitch) -> None:
+        # A killed emulator forgets its roles; the estate is applied again once the front is ready.
+        execution = self._store.get("execution", arn) or {}
+        deadline = time.monotonic() + ROLE_WAIT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                self._host.role_credentials(execution["role_arn"], SERVICE_PRINCIPAL)
+                return
+            except ServiceError:
+                if switch.wait(0.25):
+                    return
 
     def _now(self) -> float:
         return self._host.clock().timestamp()
