@@ -30,6 +30,7 @@ class LocalCloud:
         self.stack = stack
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._root_clients: dict[str, Any] = {}  # making a client takes 0.1 s
 
     @property
     def endpoint_url(self) -> str:
@@ -102,6 +103,11 @@ class LocalCloud:
 
     def client(self, service: str, role_name: str | None = None, **options: Any) -> Any:
         """An unmodified boto3 client: root of the local account, or a session of a role."""
+        if role_name is None and not options:
+            if service not in self._root_clients:
+                keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+                self._root_clients[service] = self._boto3_client(service, keys, {})
+            return self._root_clients[service]
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         if role_name is not None:
             credentials = self._boto3_client("sts", keys, {}).assume_role(
@@ -136,5 +142,3 @@ def own_local_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
     cloud.start()
     yield cloud
     cloud.stop()
-
-

@@ -29,7 +29,8 @@ from rayline_local.healthimaging.store import Row, Store, new_id
 EVENT_SOURCE = "aws.medical-imaging"
 IMAGING_VERSION = "1.0"
 CONCURRENT_JOBS_MAX = 100
-DATASTORES_MAX = 10
+#: an adjustable quota in AWS; here it only stops a loop
+DATASTORES_MAX = 1_000
 PAGE_SIZE = 50
 
 log = structlog.get_logger("rayline.local.healthimaging")
