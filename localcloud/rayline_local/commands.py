@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,13 +56,30 @@ def up(
     state_dir: StateDir = DEFAULT_STATE_DIR,
     port: Annotated[int, typer.Option(help="Loopback port; 0 takes any free one.")] = DEFAULT_PORT,
     stack: Annotated[str, typer.Option(help="Stack whose Pulumi.<stack>.yaml is applied.")] = "local",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE that replaces what the stack's file says.")
+    ] = None,
 ) -> None:
     """Start the local cloud and apply the estate to it; running it again changes only what differs."""
-    bring_up(state_dir, port=port, stack=stack)
+    overrides = {}
+    for setting in settings or []:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--set wants KEY=VALUE, e.g. rayline:epochs=6, not {setting!r}")
+        overrides[key] = value
+    bring_up(state_dir, port=port, stack=stack, overrides=overrides)
 
 
-def bring_up(state_dir: Path, *, port: int = DEFAULT_PORT, stack: str = "local") -> dict[str, Any]:
+def bring_up(
+    state_dir: Path,
+    *,
+    port: int = DEFAULT_PORT,
+    stack: str = "local",
+    overrides: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Start the front if it does not run, apply the estate, write `env`; returns the estate's outputs.
+
+    `overrides` are settings that replace what the stack's file says.
 
     Raises ConfigurationError when the port is taken, the front does not start or runs another stack.
     """
@@ -84,6 +102,7 @@ def bring_up(state_dir: Path, *, port: int = DEFAULT_PORT, stack: str = "local")
             stack,
             front.endpoint_url,
             state_dir / ESTATE_FILE,
+            overrides=overrides,
             report=lambda line: status.update(f"applying the estate: {line}"),
         )
     path = estate_environment.write(front, outputs)

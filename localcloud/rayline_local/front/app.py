@@ -93,7 +93,20 @@ class Front:
         if service == "sqs":
             await self._limited(scope, receive, send)
             return
+        if service == "events":
+            await self._trailed(scope, receive, send)
+            return
         await self._emulator({**scope, "scheme": "https"}, receive, send)
+
+    async def _trailed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Keep what customers put on a bus, so that it can be looked at afterwards."""
+        try:
+            request = await read_request(scope, receive)
+        except ClientDisconnected:
+            return
+        if request.headers.get("x-amz-target", "").endswith(".PutEvents"):
+            self._control.keep_event_entries(request.body)
+        await self._emulator({**scope, "scheme": "https"}, _replay(request, receive), send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what SQS refuses and MiniStack lets pass, then hand the same request on."""

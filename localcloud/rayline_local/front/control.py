@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections import deque
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from rayline_local.front.rest import HttpRequest, Send, ServiceError, send_respo
 from rayline_local.front.services import Cloud
 
 CONTROL_PREFIX = "/_rayline/"
+EVENT_TRAIL_LENGTH = 20_000
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 # Roles of the estate by what assumes them; the others are assumed by people of the account.
 SERVICE_PRINCIPALS = {
@@ -31,7 +33,15 @@ class ControlPaths:
     def __init__(self, cloud: Cloud, pid: int) -> None:
         self._cloud = cloud
         self._pid = pid
+        self._event_entries: deque[Any] = deque(maxlen=EVENT_TRAIL_LENGTH)
         self.ready = False
+
+    def keep_event_entries(self, body: bytes) -> None:
+        """Remember the entries of a PutEvents request, whether or not EventBridge takes them."""
+        try:
+            self._event_entries.extend(json.loads(body)["Entries"])
+        except (ValueError, KeyError, TypeError):
+            return
 
     async def answer(self, request: HttpRequest, send: Send) -> None:
         """Answer one request with a JSON document."""
@@ -53,6 +63,8 @@ class ControlPaths:
                 return self._credentials(path.removeprefix("credentials/"), request)
             if path == "faults":
                 return 200, self._cloud.fault_document()
+            if path == "events":
+                return 200, {"entries": list(self._event_entries)}
             if path == "requests":
                 return 200, self._cloud.request_log()
         if request.method == "PUT" and path == "faults":

@@ -30,8 +30,8 @@ def main() -> int:
     project = arguments.project or find_project()
     try:
         if arguments.command == "plan":
-            return _plan(project, arguments.stack, check=arguments.check)
-        return _apply(project, arguments.stack, arguments.endpoint_url, arguments.state)
+            return _plan(project, arguments, check=arguments.check)
+        return _apply(project, arguments)
     except (ProvisionError, ConfigurationError) as error:
         print(f"{FAILURE_PREFIX}{error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
         return 1
@@ -50,20 +50,28 @@ def _parser() -> argparse.ArgumentParser:
     for command in (applying, planning):
         command.add_argument("--stack", default="local", help="the stack, whose Pulumi.<stack>.yaml is read")
         command.add_argument("--project", type=Path, help="folder of Pulumi.yaml")
+        command.add_argument(
+            "--config",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="replaces what the stack's file says",
+        )
     return parser
 
 
-def _apply(project: Path, stack: str, endpoint_url: str, state_path: Path) -> int:
+def _apply(project: Path, arguments: argparse.Namespace) -> int:
+    stack, state_path = arguments.stack, arguments.state
     with _exclusively(state_path):
-        configuration = read_configuration(project, stack)
+        configuration = read_configuration(project, stack, arguments.config)
         clients = Clients(
-            endpoint_url,
+            arguments.endpoint_url,
             account_id=configuration.get("rayline:accountId", ""),
             region=configuration.get("aws:region", ""),
         )
         state = EstateState.load(state_path, stack)
         reconciler = Reconciler(state, clients, _print)
-        outputs = run_program(project, stack, RecordingMonitor(reconciler))
+        outputs = run_program(project, stack, configuration, RecordingMonitor(reconciler))
         reconciler.finish(outputs)
         secret_arns = [each.id for each in state.resources.values() if each.type == SECRET_TYPE]
         for arn in put_missing_values(secret_arns, clients):
@@ -72,11 +80,12 @@ def _apply(project: Path, stack: str, endpoint_url: str, state_path: Path) -> in
     return 0
 
 
-def _plan(project: Path, stack: str, *, check: bool) -> int:
-    configuration = read_configuration(project, stack)
+def _plan(project: Path, arguments: argparse.Namespace, *, check: bool) -> int:
+    stack = arguments.stack
+    configuration = read_configuration(project, stack, arguments.config)
     planner = Planner(configuration.get("rayline:accountId", ""), configuration.get("aws:region", ""))
     monitor = RecordingMonitor(planner)
-    outputs = run_program(project, stack, monitor)
+    outputs = run_program(project, stack, configuration, monitor)
     graph = Graph(stack, (*monitor.structure, *planner.resources), outputs)
     if not check:
         _print(json.dumps(graph.to_json()))

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def apply(
     state_path: Path,
     *,
     project: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Apply the Pulumi program to a local cloud and give its secrets values.
@@ -32,6 +33,7 @@ def apply(
         endpoint_url: the local cloud's front.
         state_path: JSON file that remembers what exists; its ``outputs`` are what is returned.
         project: folder of ``Pulumi.yaml``; by default the checkout that ``rayline_infra`` comes from.
+        overrides: settings that replace what the stack's file says.
         report: called with each line of progress.
 
     Returns:
@@ -41,6 +43,8 @@ def apply(
         ProvisionError: the program or the local cloud refused.
     """
     arguments = ["apply", "--stack", stack, "--endpoint-url", endpoint_url, "--state", str(state_path)]
+    for key, value in (overrides or {}).items():
+        arguments += ["--config", f"{key}={value}"]
     _run(_with_project(arguments, project), report)
     outputs: dict[str, Any] = json.loads(state_path.read_text())["outputs"]
     return outputs

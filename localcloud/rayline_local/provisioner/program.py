@@ -3,7 +3,7 @@
 import json
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,34 @@ def find_project() -> Path:
     )
 
 
-def read_configuration(project: Path, stack: str) -> dict[str, str]:
+def read_configuration(project: Path, stack: str, overrides: Sequence[str] = ()) -> dict[str, str]:
     """The stack's configuration as Pulumi hands it to a program: every value is text.
 
+    Args:
+        overrides: ``key=value`` pairs that replace what the stack's file says, as ``pulumi up --config`` does.
+
     Raises:
-        ProvisionError: the stack has no file.
+        ProvisionError: the stack has no file, or an override is no pair.
     """
     path = project / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(each.name.split(".")[1] for each in project.glob("Pulumi.*.yaml")))
         raise ProvisionError(f"no stack {stack} in {project}; it has {known}")
     document = yaml.safe_load(path.read_text()) or {}
-    return {key: _text(value) for key, value in (document.get("config") or {}).items()}
+    configuration = {key: _text(value) for key, value in (document.get("config") or {}).items()}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or key not in configuration:
+            raise ProvisionError(
+                f"no setting {override!r} in {path.name}; give key=value, e.g. rayline:epochs=6"
+            )
+        configuration[key] = value
+    return configuration
 
 
-def run_program(project: Path, stack: str, monitor: RecordingMonitor) -> dict[str, Any]:
+def run_program(
+    project: Path, stack: str, configuration: Mapping[str, str], monitor: RecordingMonitor
+) -> dict[str, Any]:
     """Run the project's program to its end and answer the stack's outputs.
 
     Raises:
@@ -58,9 +71,7 @@ def run_program(project: Path, stack: str, monitor: RecordingMonitor) -> dict[st
         Exception: whatever the program or the backend raised.
     """
     definition = yaml.safe_load((project / PROJECT_FILE).read_text())
-    pulumi.runtime.set_all_config(
-        {f"{key}": value for key, value in read_configuration(project, stack).items()}
-    )
+    pulumi.runtime.set_all_config(dict(configuration))
     set_mocks(monitor.mocks, project=definition["name"], stack=stack, preview=False, monitor=monitor)
     _refuse_missing_outputs()
     main = project / definition.get("main", ".")

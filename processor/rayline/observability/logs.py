@@ -23,6 +23,7 @@ SAFE_FIELDS = frozenset(
         "batch_id",
         "dead",
         "decision",
+        "destination",
         "detail_type",
         "effect",
         "entry_id",
@@ -54,8 +55,10 @@ SAFE_FIELDS = frozenset(
         "site",
         "stage",
         "status",
+        "stored",
         "step_name",
         "timestamp",
+        "with_warning",
         "worker",
         "workers",
     }

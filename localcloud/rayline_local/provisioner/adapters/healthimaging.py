@@ -20,10 +20,11 @@ class CloudControlAdapter:
     Its id is the data store's; ``properties`` is the JSON that Cloud Control answers.
     """
 
-    replaced_by = frozenset({"typeName", "desiredState"})
+    replaced_by = frozenset({"typeName"})
 
     def __init__(self, clients: Clients) -> None:
         self._imaging = clients.get("medical-imaging")
+        self._kms = clients.get("kms")
 
     def put(self, inputs: Inputs, existing_id: str | None) -> Made:
         if inputs["typeName"] != TYPE_NAME:
@@ -31,6 +32,7 @@ class CloudControlAdapter:
         wanted = json.loads(inputs["desiredState"])
         datastore_id = existing_id or self._find(wanted["DatastoreName"]) or self._create(wanted)
         properties = self._wait_until_active(datastore_id)
+        self._refuse_changes(properties, wanted)
         return Made(
             datastore_id,
             {
@@ -52,6 +54,20 @@ class CloudControlAdapter:
 
     def delete(self, resource_id: str, inputs: Inputs) -> None:
         tolerate(GONE, lambda: self._imaging.delete_datastore(datastoreId=resource_id))
+
+    def _refuse_changes(self, found: Any, wanted: dict[str, Any]) -> None:
+        """Every property of a data store is create-only (AWS::HealthImaging::Datastore).
+
+        The one exception is local: a killed local cloud forgets its keys but not its images, and the data
+        store then keeps the ARN of the key that is gone.
+        """
+        if found["datastoreName"] != wanted["DatastoreName"]:
+            raise RuntimeError("a data store cannot be renamed; undo the change, or rayline local reset")
+        key = found.get("kmsKeyArn")
+        if key == wanted["KmsKeyArn"]:
+            return
+        if key and tolerate(("NotFoundException",), lambda: self._kms.describe_key(KeyId=key)) is not None:
+            raise RuntimeError("a data store cannot change its key; undo the change, or rayline local reset")
 
     def _create(self, wanted: dict[str, Any]) -> str:
         token = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The main job on one machine: from an upload to a registered model."""

@@ -1,0 +1,5 @@
+"""``python -m rayline.cli``: the command, without its installed script."""
+
+from rayline.cli.app import main
+
+main()
