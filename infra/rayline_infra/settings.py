@@ -162,9 +162,42 @@ def load_stack_settings() -> StackSettings:
         training=_training(reader),
         retention=_retention(reader),
     )
+    if not any(
+        "processorCpuUnits" in problem or "processorMemoryMib" in problem for problem in reader.problems
+    ):
+        reader.problems += _task_size_problems(settings.processor)
     if reader.problems:
         raise ConfigurationError("stack settings: " + "; ".join(reader.problems))
     return settings
+
+
+# CPU units: (least MiB, most MiB, step), AWS Fargate user guide, "Task CPU and memory".
+FARGATE_SIZES = {
+    256: (512, 2048, 512),
+    512: (1024, 4096, 1024),
+    1024: (2048, 8192, 1024),
+    2048: (4096, 16_384, 1024),
+    4096: (8192, 30_720, 1024),
+    8192: (16_384, 61_440, 4096),
+    16_384: (32_768, 122_880, 8192),
+}
+
+
+def _task_size_problems(processor: ProcessorSettings) -> list[str]:
+    cpu_units, memory_mib = processor.cpu_units, processor.memory_mib
+    if cpu_units not in FARGATE_SIZES:
+        sizes = ", ".join(str(size) for size in FARGATE_SIZES)
+        return [
+            f"rayline:processorCpuUnits is wrong: Fargate has {sizes}; "
+            "for example: pulumi config set rayline:processorCpuUnits 2048"
+        ]
+    least, most, step = FARGATE_SIZES[cpu_units]
+    if least <= memory_mib <= most and memory_mib % step == 0:
+        return []
+    return [
+        f"rayline:processorMemoryMib is wrong: with {cpu_units} CPU units Fargate has {least} to {most} in "
+        f"steps of {step}; for example: pulumi config set rayline:processorMemoryMib {least}"
+    ]
 
 
 def _processor(reader: _Reader) -> ProcessorSettings:

@@ -38,6 +38,11 @@ def test_every_stack_sets_the_same_settings(name: str, stack: None) -> None:
     assert load_stack_settings().training.accuracy_threshold == 0.85
 
 
+@pytest.mark.parametrize("name", ["dev", "prod", "local"])
+def test_the_site_profile_of_every_stack_is_there(name: str) -> None:
+    assert (ROOT / configuration(name)["rayline:siteProfile"]).is_file()
+
+
 @pytest.mark.parametrize("missing", OURS)
 def test_a_missing_setting_is_named_with_an_example(missing: str, stack: None) -> None:
     assert len(OURS) > 25
@@ -73,6 +78,9 @@ def test_the_example_given_for_a_setting_is_accepted(name: str, stack: None) -> 
         ("rayline:siteProfile", "/etc/passwd"),
         ("rayline:operatorPrincipalPattern", "*"),
         ("aws:region", "europe"),
+        ("rayline:processorCpuUnits", "1000"),
+        ("rayline:processorMemoryMib", "1024"),
+        ("rayline:processorMemoryMib", "4100"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, stack: None) -> None:

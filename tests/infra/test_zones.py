@@ -142,6 +142,19 @@ def test_the_account_itself_cannot_decrypt_without_a_service_in_between(graph: G
             assert not any(each.endswith(":root") for each in statement["Principal"].get("AWS", []))
 
 
+def test_roles_exist_before_the_keys_that_name_them(graph: Graph) -> None:
+    order = [(each.type, each.name) for each in graph.resources]
+    roles = [order.index(("aws:iam/role:Role", f"{role}-role")) for role in ROLES]
+    keys = [order.index(("aws:kms/key:Key", f"{key}-key")) for key in MAY_DECRYPT]
+    assert max(roles) < min(keys)
+
+
+def test_role_policies_fit_iam(graph: Graph) -> None:
+    # All inline policies of a role: 10,240 characters without white space (IAM quotas).
+    for role in ROLES:
+        assert 100 < len("".join(role_policy(graph, role).split())) <= 10_240
+
+
 def test_keys_rotate(graph: Graph) -> None:
     assert [key.inputs["enableKeyRotation"] for key in graph.of_type("aws:kms/key:Key")] == [True] * 5
 

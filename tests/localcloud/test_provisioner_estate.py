@@ -33,7 +33,7 @@ class Estate:
 
     def client(self, service: str, role: str | None = None) -> Any:
         """A client as root, or as a role with the credentials that the role's own processes would fetch."""
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         front = require_running(self.cloud.state_dir)
         if role is not None:
             environment = front.role_environment(role)

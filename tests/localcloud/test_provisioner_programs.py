@@ -1,6 +1,7 @@
 """The provisioner on small programs: what it creates, leaves alone, changes, replaces, deletes and refuses."""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from support.local_cloud import LocalCloud
 from rayline_local.provisioner import ProvisionError, apply, plan
 
 PROJECT = "name: rayline-test\nruntime: python\nmain: .\n"
-STACK = "config:\n  rayline:accountId: '123456789012'\n  aws:region: us-east-1\n"
+STACK = "config:\n  rayline:seconds: 30\n  rayline:accountId: '123456789012'\n  aws:region: us-east-1\n"
 HEADER = "import json\nimport pulumi\nimport pulumi_aws as aws\n"
 
 
@@ -29,7 +30,7 @@ class Programs:
     def write(self, body: str) -> None:
         (self.folder / "__main__.py").write_text(HEADER + body.replace("PREFIX", self.prefix))
 
-    def apply(self, body: str) -> dict[str, Any]:
+    def apply(self, body: str, overrides: dict[str, str] | None = None) -> dict[str, Any]:
         self.write(body)
         self.lines = []
         return apply(
@@ -37,6 +38,7 @@ class Programs:
             self.cloud.endpoint_url,
             self.state_path,
             project=self.folder,
+            overrides=overrides,
             report=self.lines.append,
         )
 
@@ -51,7 +53,7 @@ class Programs:
 
 @pytest.fixture
 def programs(tmp_path: Path, local_cloud: LocalCloud, request: pytest.FixtureRequest) -> Programs:
-    return Programs(tmp_path, local_cloud, f"prov-{abs(hash(request.node.name)) % 10**8}")
+    return Programs(tmp_path, local_cloud, f"prov-{zlib.crc32(request.node.name.encode()):08x}")
 
 
 QUEUE = 'queue = aws.sqs.Queue("events", name="PREFIX-events", visibility_timeout_seconds={seconds})\n'
@@ -82,6 +84,16 @@ def test_a_change_updates_in_place(programs: Programs) -> None:
     assert any("visibilityTimeoutSeconds: 30" in line and "45" in line for line in programs.lines)
     assert second == first
     assert visibility(programs, second["queue_url"]) == "45"
+
+
+def test_an_override_replaces_a_setting_for_one_run(programs: Programs) -> None:
+    program = QUEUE.format(seconds='pulumi.Config("rayline").require_int("seconds")') + EXPORT
+    outputs = programs.apply(program, {"rayline:seconds": "50"})
+    assert visibility(programs, outputs["queue_url"]) == "50"
+    programs.apply(program)
+    assert visibility(programs, outputs["queue_url"]) == "30"
+    with pytest.raises(ProvisionError, match=r"no setting 'rayline:second=50' in Pulumi\.test\.yaml"):
+        programs.apply(program, {"rayline:second": "50"})
 
 
 def test_another_name_replaces(programs: Programs) -> None:
@@ -122,6 +134,35 @@ def test_a_lost_state_adopts_what_exists(programs: Programs) -> None:
     first = programs.apply(program)
     programs.state_path.unlink()
     assert programs.apply(program) == first
+
+
+def test_a_data_store_is_neither_renamed_nor_given_another_key(programs: Programs) -> None:
+    keys = "".join(
+        f'{name} = aws.kms.Key("{name}", policy=json.dumps({{"Version": "2012-10-17", "Statement": []}}), '
+        f'tags={{"Name": "PREFIX-{name}"}})\n'
+        for name in ("first", "second")
+    )
+    datastore = (
+        keys + 'store = aws.cloudcontrol.Resource("store", type_name="AWS::HealthImaging::Datastore", '
+        'desired_state=pulumi.Output.json_dumps({"DatastoreName": "PREFIX", "KmsKeyArn": first.arn}))\n'
+        'pulumi.export("properties", store.properties)\n'
+    )
+    properties = json.loads(programs.apply(datastore)["properties"])
+    assert properties["DatastoreArn"].endswith(properties["DatastoreId"])
+    with pytest.raises(ProvisionError, match="cannot be renamed"):
+        programs.apply(datastore.replace('"DatastoreName": "PREFIX"', '"DatastoreName": "PREFIX-other"'))
+    with pytest.raises(ProvisionError, match="cannot change its key"):
+        programs.apply(datastore.replace('"KmsKeyArn": first.arn', '"KmsKeyArn": second.arn'))
+    imaging = programs.cloud.client("medical-imaging")
+    found = imaging.get_datastore(datastoreId=properties["DatastoreId"])["datastoreProperties"]
+    assert (found["datastoreStatus"], found["datastoreName"]) == ("ACTIVE", programs.prefix)
+
+
+def test_another_cloud_control_type_is_refused(programs: Programs) -> None:
+    with pytest.raises(ProvisionError, match="AWS::Logs::LogGroup is not known here"):
+        programs.apply(
+            'aws.cloudcontrol.Resource("g", type_name="AWS::Logs::LogGroup", desired_state="{}")\n'
+        )
 
 
 def test_an_unknown_type_is_refused_by_name(programs: Programs) -> None:
