@@ -25,8 +25,13 @@ SETTINGS = PipelineSettings(
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return definition_json(NAMES, SETTINGS, cache_folder=tmp_path_factory.mktemp("definitions"))
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("definitions")
+
+
+@pytest.fixture(scope="module")
+def built(cache_folder: Path) -> str:
+    return definition_json(NAMES, SETTINGS, cache_folder=cache_folder)
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +93,11 @@ def test_the_network_guard_of_the_test_above_bites(tmp_path: Path) -> None:
     assert "touched" in finished.stderr
 
 
-def test_an_equal_request_is_read_from_the_cache(
-    tmp_path: Path, built: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = definition_json(NAMES, SETTINGS, cache_folder=tmp_path)
-    (cached,) = tmp_path.iterdir()
+def test_an_equal_request_is_read_from_the_cache(cache_folder: Path, built: str) -> None:
+    (cached,) = cache_folder.iterdir()
+    assert cached.read_text() == built
     cached.write_text("from the cache")
-    assert definition_json(NAMES, SETTINGS, cache_folder=tmp_path) == "from the cache"
-    assert first == built
+    assert definition_json(NAMES, SETTINGS, cache_folder=cache_folder) == "from the cache"
 
 
 def test_parameters_have_the_defaults_of_the_field(built: str) -> None:
