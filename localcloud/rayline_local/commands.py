@@ -16,7 +16,7 @@ from rich.table import Table
 from rayline.errors import ConfigurationError
 from rayline.names import EstateNames
 from rayline_local import estate_environment, running
-from rayline_local.front.server import SERVER_FILE, TOKEN_FILE
+from rayline_local.front.server import LOCK_FILE, SERVER_FILE, TOKEN_FILE
 from rayline_local.tasks import process_environment, task_environment
 
 DEFAULT_STATE_DIR = Path(".rayline")
@@ -31,9 +31,11 @@ STATE_NAMES = (
     "sagemaker",
     "log",
     ESTATE_FILE,
+    "estate.lock",
     estate_environment.FILE_NAME,
     TOKEN_FILE,
     SERVER_FILE,
+    LOCK_FILE,
     ".gitignore",
 )
 

@@ -238,7 +238,7 @@ def test_conditional_writes_have_one_winner(local_cloud: LocalCloud, table: str)
             ExpressionAttributeValues={":new": {"S": "x"}, ":old": {"S": "second"}},
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
-    assert error.value.response["Item"] == item
+    assert dict(error.value.response)["Item"] == item
     assert dynamodb.get_item(TableName=table, Key={"pk": {"S": "a"}}, ConsistentRead=True)["Item"] == item
 
 

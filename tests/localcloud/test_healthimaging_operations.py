@@ -41,11 +41,11 @@ def between(name: str, first: Any, last: Any) -> dict[str, Any]:
 
 def one_image_set(account: Account, batch: str = "b1", **attributes: Any) -> str:
     """Import one instance; returns its image set's id."""
-    known = {summary["imageSetId"] for summary in account.image_sets()}
+    known = {str(summary["imageSetId"]) for summary in account.image_sets()}
     account.import_batch(
         batch, one=ct_file(pixels(1), study_uid=new_uid(), series_uid=new_uid(), **attributes)
     )
-    [new] = {summary["imageSetId"] for summary in account.image_sets()} - known
+    [new] = {str(summary["imageSetId"]) for summary in account.image_sets()} - known
     return new
 
 

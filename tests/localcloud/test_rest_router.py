@@ -134,13 +134,14 @@ def read_back(model: ServiceModel, operation: OperationModel, answer: Answer) ->
     assert isinstance(answer.body, bytes)
     response = {"status_code": answer.status, "headers": answer.headers, "body": answer.body}
     shape = operation.output_shape
+    assert shape is not None
     if operation.has_streaming_output:
 
         class Stream:
             def __init__(self, content: bytes) -> None:
                 self.content = content
 
-        response["body"] = Stream(answer.body)  # type: ignore[assignment]
+        response["body"] = Stream(answer.body)
     parsed: dict[str, Any] = create_parser(str(model.metadata["protocol"])).parse(response, shape)
     parsed.pop("ResponseMetadata", None)
     return {name: value.content if hasattr(value, "content") else value for name, value in parsed.items()}

@@ -122,7 +122,12 @@ class LocalCloud:
 
     def _boto3_client(self, service: str, keys: dict[str, str], options: dict[str, Any]) -> Any:
         config = Config(inject_host_prefix=False, retries={"total_max_attempts": 1}, **options)
-        session = boto3.Session(region_name=REGION, **keys)
+        session = boto3.Session(
+            aws_access_key_id=keys["aws_access_key_id"],
+            aws_secret_access_key=keys["aws_secret_access_key"],
+            aws_session_token=keys.get("aws_session_token"),
+            region_name=REGION,
+        )
         return session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]
 
 

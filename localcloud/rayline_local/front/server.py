@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ import signal
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import uvicorn
 
@@ -22,6 +24,7 @@ LOOPBACK = "127.0.0.1"
 #: connections that are still busy (long polls) after a SIGTERM are cut, so that state is saved soon
 GRACEFUL_SECONDS = 3
 SERVER_FILE = "server.json"
+LOCK_FILE = "front.lock"
 TOKEN_FILE = "token"  # noqa: S105 - the name of a file
 
 
@@ -36,25 +39,30 @@ def read_or_create_token(path: Path) -> str:
     return token
 
 
+def claim(state_dir: Path) -> TextIO:
+    """Hold the state folder for this process alone; the lock goes with the process, however it ends."""
+    lock = (state_dir / LOCK_FILE).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise SystemExit(f"another local cloud uses {state_dir}: stop it with `rayline local down`") from None
+    return lock
+
+
 def hosted_services(cloud: Cloud) -> dict[str, LocalService]:
     """The services that we add beside MiniStack, by SigV4 signing name."""
-    import importlib.util
-
     from rayline_local.healthimaging.service import HealthImagingService
+    from rayline_local.sagemaker.service import SageMakerService
 
-    services: list[LocalService] = [HealthImagingService(cloud)]
-    if importlib.util.find_spec("rayline_local.sagemaker") and importlib.util.find_spec(
-        "rayline_local.sagemaker.service"
-    ):
-        from rayline_local.sagemaker.service import SageMakerService
-
-        services.append(SageMakerService(cloud))
+    services: list[LocalService] = [HealthImagingService(cloud), SageMakerService(cloud)]
     return {service.signing_name: service for service in services}
 
 
 def serve(*, state_dir: Path, port: int, account_id: str, region: str, stack: str) -> None:
     """Serve the account until SIGTERM or SIGINT; port 0 takes a free one, written to `server.json`."""
     state_dir.mkdir(parents=True, exist_ok=True)
+    lock = claim(state_dir)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((LOOPBACK, port))
@@ -105,6 +113,7 @@ def serve(*, state_dir: Path, port: int, account_id: str, region: str, stack: st
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         server_file.unlink(missing_ok=True)
+        lock.close()
 
 
 def main() -> None:
