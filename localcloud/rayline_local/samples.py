@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from rayline.dicom.reasons import ReasonCode
 from rayline_local.leaks import identifying_values
-from rayline_local.made_up import Patient, Visit, describe, encode, made_up_patient
+from rayline_local.made_up import Patient, Visit, describe, encode, made_up_patient, site_uid
 from rayline_local.phantoms import Image, Label, chest_xray, ct_slice
 
 CR_IMAGE_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.1"
@@ -91,8 +91,10 @@ def wrap(
     """
     visit = Visit.of(patient, modality="CR", number=1)
     dataset = describe(patient, visit, sop_class_uid=CR_IMAGE_STORAGE, instance=f"{source}/{image_number}")
-    dataset.SeriesNumber = 1
-    dataset.InstanceNumber = image_number
+    # Each exposure is a series of its own, as projection radiography usually comes: one image set per image.
+    dataset.SeriesInstanceUID = site_uid(f"{patient.key}/CR/series/{image_number}")
+    dataset.SeriesNumber = image_number
+    dataset.InstanceNumber = 1
     dataset.BodyPartExamined = "CHEST"
     dataset.ViewPosition = "PA"
     dataset.PatientOrientation = ["L", "F"]
