@@ -95,7 +95,8 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
         return [_event_delivery(names), _event_archive(names)]
     if kind == "deidentified":
         # CreateDatastore makes HealthImaging's grants in the name of whoever deploys the estate.
-        return [_deployment_through("medical-imaging", names), _job_volumes(names)]
+        jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:Encrypt",), names)
+        return [_deployment_through("medical-imaging", names), jobs_encrypt, _job_volumes(names)]
     if kind == "tracking":
         # Encryption at rest of a table works through a grant of whoever creates the table.
         return [_deployment_through("dynamodb", names)]

@@ -271,10 +271,11 @@ def _training(names: EstateNames, granted: Granted) -> list[Statement]:
             resources=ANY,
             conditions={"StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "aws/sagemaker/*"]}},
         ),
-        # SageMaker attaches the encrypted volume through a grant that it makes in the role's name.
-        _use_keys("UseKeys", granted, ENCRYPT_AND_DECRYPT, "deidentified"),
+        # SageMaker asks for kms:Encrypt of a role that names a key for its output (API_OutputDataConfig).
+        _use_keys("UseKeys", granted, (*ENCRYPT_AND_DECRYPT, "kms:Encrypt"), "deidentified"),
         Statement(
             sid="EncryptJobVolumes",
+            # SageMaker attaches the encrypted volume through a grant that it makes in the role's name.
             actions=("kms:CreateGrant",),
             resources=(granted.keys["deidentified"],),
             conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
