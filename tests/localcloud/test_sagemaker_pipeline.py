@@ -315,7 +315,7 @@ class Estate:
         raise AssertionError(f"no event of {last}; found {[one['detail-type'] for one in found]}")
 
     def log(self, pattern: str) -> str:
-        (path,) = (self.cloud.state_dir / "log" / "jobs").glob(pattern)
+        (path,) = (self.cloud.state_dir / "sagemaker" / "logs").glob(pattern)
         return path.read_text()
 
 

@@ -58,7 +58,7 @@ class SageMakerService(ModeledService):
             cloud,
             default_images(cloud) if images is None else images,
             folder,
-            cloud.state_dir / "log" / "jobs",
+            folder / "logs",
         )
         self._runner = ExecutionRunner(cloud, self._store, self.jobs, self._events)
         cloud.register_faults(FAULT_NAME, SOURCE, ServiceFaults())
