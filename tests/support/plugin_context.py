@@ -1,11 +1,11 @@
-"""A context for plugin tests that keeps everything in memory."""
+"""A context for plugin tests that also remembers what was logged."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from rayline.plugin import ConfigurationError, Destination, Ingested, StoredInstance
+from rayline.plugin import Ingested, StoredInstance
+from rayline.testing import InMemoryContext
 
 
 class RecordingLog:
@@ -22,26 +22,15 @@ class RecordingLog:
 
 
 @dataclass
-class PluginContext:
-    """Implements :class:`rayline.plugin.Context`."""
+class PluginContext(InMemoryContext):
+    """An in-memory context with a log to look at, and instances in an order of the test's choice."""
 
-    settings: Any = None
-    site: str = "north"
-    secrets: dict[str, bytes] = field(default_factory=dict)
     instances: list[StoredInstance] = field(default_factory=list)
-    answers: list[Destination] = field(default_factory=list)
-    log: RecordingLog = field(default_factory=RecordingLog)
+    recorded: RecordingLog = field(default_factory=RecordingLog)
 
-    def clock(self) -> datetime:
-        return datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def secret(self, name: str) -> bytes:
-        if name not in self.secrets:
-            raise ConfigurationError(f"no secret {name}")
-        return self.secrets[name]
+    @property
+    def log(self) -> RecordingLog:
+        return self.recorded
 
     def stored_instances(self, event: Ingested) -> Iterator[StoredInstance]:
         return iter(self.instances)
-
-    def destinations(self, event: Ingested) -> list[Destination]:
-        return self.answers

@@ -210,7 +210,10 @@ class _Rewriter:
 
     def _is_padding(self, position: int, end: int) -> bool:
         """Whether only zero bytes follow: some writers fill the last block."""
-        return self._data[position] == 0 and not self._data[position:end].strip(b"\0")
+        data = self._data
+        if data[position] or data[position : position + 8].strip(b"\0"):
+            return False
+        return not data[position:end].strip(b"\0")
 
     def _elements(
         self,
