@@ -1,7 +1,8 @@
 """Our own events leave through an outbox that is written with the state they announce.
 
 An entry is an item of the tracking table, written in the transaction that changes the state. It is published
-right after, and deleted once EventBridge has taken it; what a crash leaves behind, :meth:`Outbox.drain` finds.
+right after, and leaves the index of waiting entries once EventBridge has taken it; what a crash leaves behind,
+:meth:`Outbox.drain` finds.
 A consumer may so see an event twice, and tells by its id.
 """
 
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from rayline.dynamodb import Item, TransactItem, query, timestamp, to_attributes
+from rayline.dynamodb import Item, TransactItem, query, timestamp, to_attribute, to_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
 
 SHARDS = 4
+_TRAIL = timedelta(days=30)
 _ENTRIES_A_CALL = 10  # PutEvents takes ten entries a call
 
 _log = structlog.get_logger()
@@ -76,7 +78,7 @@ class Outbox:
         return {"Put": {"TableName": self._table, "Item": to_attributes(item)}}
 
     def publish(self, entries: Iterable[OutboxEntry]) -> int:
-        """Send entries that are already written; those that EventBridge took are deleted. Returns their number."""
+        """Send entries that are already written; those that EventBridge took are marked so. Returns their number."""
         pending = list(entries)
         sent = 0
         for start in range(0, len(pending), _ENTRIES_A_CALL):
@@ -99,11 +101,22 @@ class Outbox:
                         "outbox_entry_refused", error_code=answer["ErrorCode"], entry_id=entry.entry_id
                     )
                     continue
-                self._dynamodb.delete_item(
-                    TableName=self._table, Key={"pk": {"S": f"OUTBOX#{entry.entry_id}"}}
-                )
+                self._mark_sent(entry)
                 sent += 1
         return sent
+
+    def _mark_sent(self, entry: OutboxEntry) -> None:
+        """Take an entry off the index of those to send; the item itself stays a while, as a trail."""
+        now = self._clock()
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": f"OUTBOX#{entry.entry_id}"}},
+            UpdateExpression="SET sent_at = :now, expires_at = :expires REMOVE outbox_shard",
+            ExpressionAttributeValues={
+                ":now": to_attribute(timestamp(now)),
+                ":expires": to_attribute(int((now + _TRAIL).timestamp())),
+            },
+        )
 
     def drain(self, older_than: timedelta) -> int:
         """Publish entries that a crash left behind. Returns how many were sent."""

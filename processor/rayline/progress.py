@@ -41,7 +41,7 @@ def count_ledger(items: Iterable[Item]) -> LedgerCounts:
             case "training":
                 trainings.append(item["execution_arn"])
             case "outbox":
-                outbox += 1
+                outbox += "outbox_shard" in item
     return LedgerCounts(
         dict(instances), dict(reasons), dict(batches), image_sets, verified, trainings, outbox
     )

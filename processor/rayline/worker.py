@@ -25,7 +25,7 @@ from rayline.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-LONG_POLL_SECONDS = 5
+LONG_POLL_SECONDS = 20
 _MESSAGES_A_RECEIVE = 10
 _SQS_MAX_DELAY_SECONDS = 900
 _DRAIN_EVERY_SECONDS = 15.0
@@ -58,6 +58,10 @@ class PipeWatch:
             self._pipe.send(("leave",))
 
 
+class _StoppedWhileWaiting(BaseException):  # noqa: N818 - no error; botocore would wrap and retry an Exception
+    """The worker was told to stop while it only waited for messages."""
+
+
 class Worker:
     """The receive loop of one worker."""
 
@@ -69,10 +73,20 @@ class Worker:
         self._sqs = runtime.services.clients.sqs
         self._in_hand: dict[str, str] = {}
         self._stopping = threading.Event()
+        self._waiting = False
 
     def stop(self) -> None:
-        """Finish the message at work, give back the others, seal the open batch, and end."""
+        """Finish the message at work, give back the others, seal the open batch, and end.
+
+        Called by the signal handler, in the main thread; a long poll under way is broken off.
+
+        Raises:
+            _StoppedWhileWaiting: to break off the long poll.
+        """
         self._stopping.set()
+        if self._waiting:
+            self._waiting = False
+            raise _StoppedWhileWaiting
 
     def run(self) -> None:
         """Receive and handle until stopped."""
@@ -86,6 +100,8 @@ class Worker:
                     next_drain = time.monotonic() + _DRAIN_EVERY_SECONDS
                 self._runtime.services.batches.seal_if_due()
                 self._handle_all(self._receive())
+            except _StoppedWhileWaiting:
+                break
             except (BotoCoreError, ClientError) as error:
                 _log.error("worker_lost_aws", **failure_fields(error))
                 self._stopping.wait(2)
@@ -94,13 +110,17 @@ class Worker:
     def _receive(self) -> "list[MessageTypeDef]":
         due = self._runtime.services.batches.seconds_until_due()
         wait = LONG_POLL_SECONDS if due is None else min(LONG_POLL_SECONDS, max(1, round(due)))
-        response = self._sqs.receive_message(
-            QueueUrl=self._settings.queue_url,
-            MaxNumberOfMessages=_MESSAGES_A_RECEIVE,
-            WaitTimeSeconds=wait,
-            VisibilityTimeout=self._settings.visibility_seconds,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
-        )
+        self._waiting = True
+        try:
+            response = self._sqs.receive_message(
+                QueueUrl=self._settings.queue_url,
+                MaxNumberOfMessages=_MESSAGES_A_RECEIVE,
+                WaitTimeSeconds=wait,
+                VisibilityTimeout=self._settings.visibility_seconds,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+        finally:
+            self._waiting = False
         return response.get("Messages", [])
 
     def _handle_all(self, messages: "list[MessageTypeDef]") -> None:

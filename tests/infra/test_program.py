@@ -97,13 +97,13 @@ def test_image_tracking_has_exactly_the_agreed_indexes(graph: Graph) -> None:
     assert {each["name"] for each in inputs["attributes"]} == used
 
 
-def test_only_effects_expire(graph: Graph) -> None:
+def test_metrics_never_expire(graph: Graph) -> None:
     expiring = {
         table.name: table.inputs["ttl"]["attributeName"]
         for table in graph.of_type("aws:dynamodb/table:Table")
         if "ttl" in table.inputs
     }
-    assert expiring == {"effects-table": "expires_at"}
+    assert expiring == {"effects-table": "expires_at", "image-tracking-table": "expires_at"}
 
 
 def test_rules_are_narrowed_to_the_stack(graph: Graph) -> None:

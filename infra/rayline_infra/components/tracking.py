@@ -32,6 +32,8 @@ IMAGE_TRACKING_INDEXES: Mapping[str, KeySchema] = {
     "by_outbox": KeySchema("outbox_shard", "created_at"),
 }
 EXPIRY_ATTRIBUTE = "expires_at"
+# Effects, and of the tracking table only outbox entries that were sent, carry the attribute.
+EXPIRING: frozenset[TableKind] = frozenset({"effects", "image-tracking"})
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Tables(pulumi.ComponentResource):
             ),
             ttl=(
                 aws.dynamodb.TableTtlArgs(enabled=True, attribute_name=EXPIRY_ATTRIBUTE)
-                if kind == "effects"
+                if kind in EXPIRING
                 else None
             ),
             deletion_protection_enabled=args.deletion_protection,
