@@ -152,7 +152,8 @@ class Supervisor:
             pass  # the pipe ends with its worker; what was said before is taken in
         worker.pipe.close()
         worker.process.join()
-        _log.warning("worker_ended", worker=worker.name, status=worker.process.exitcode)
+        log = _log.info if worker.process.exitcode == 0 else _log.warning
+        log("worker_ended", worker=worker.name, status=worker.process.exitcode)
         try:
             if worker.identity is not None:
                 self._record(worker, worker.identity)

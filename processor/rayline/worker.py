@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -58,7 +58,7 @@ class PipeWatch:
             self._pipe.send(("leave",))
 
 
-class _StoppedWhileWaiting(BaseException):  # noqa: N818 - no error; botocore would wrap and retry an Exception
+class _StoppedWhileWaiting(BaseException):
     """The worker was told to stop while it only waited for messages."""
 
 
@@ -158,13 +158,23 @@ class Worker:
     def _heartbeat(self) -> None:
         period = min(self._settings.lease_seconds, self._settings.visibility_seconds) / 3
         while not self._stopping.wait(period):
-            try:
-                for receipt_handle in list(self._in_hand.values()):
-                    self._set_visibility(receipt_handle, self._settings.visibility_seconds)
-                self._runtime.dispatcher.renew()
-                self._runtime.services.batches.renew()
-            except (BotoCoreError, ClientError) as error:
-                _log.warning("heartbeat_failed", **failure_fields(error))
+            for receipt_handle in list(self._in_hand.values()):
+                self._beat(lambda handle=receipt_handle: self._extend(handle))  # type: ignore[misc]
+            self._beat(self._runtime.dispatcher.renew)
+            self._beat(self._runtime.services.batches.renew)
+
+    def _extend(self, receipt_handle: str) -> None:
+        try:
+            self._set_visibility(receipt_handle, self._settings.visibility_seconds)
+        except (self._sqs.exceptions.ReceiptHandleIsInvalid, self._sqs.exceptions.MessageNotInflight):
+            return  # deleted by the main thread since we looked
+
+    def _beat(self, beat: Callable[[], None]) -> None:
+        """One beat; its failure must not keep the others from beating."""
+        try:
+            beat()
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("heartbeat_failed", **failure_fields(error))
 
 
 def _end_with_supervisor(pipe: Connection) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from rayline.cli.estate import open_estate
+from rayline.dicom.reasons import ReasonCode
 from rayline.errors import RaylineError
 from rayline.names import EstateNames, RuleKind
 from rayline.settings import load_environment_file
@@ -27,7 +28,7 @@ from rayline_local.demo.summary import Summary, TrainingSummary
 from rayline_local.demo.truth import labels_by_frame, verifications
 from rayline_local.demo.waiting import StageWait, wait_for
 from rayline_local.leaks import Leak, LeakSearch
-from rayline_local.samples import SampleSet
+from rayline_local.samples import Sample, SampleSet
 from rayline_local.tasks import process_environment, root_client
 
 TRAINING_PATIENCE_SECONDS = 900.0
@@ -122,7 +123,7 @@ class Demo:
 
     def _stages(self, labels: dict[int, Any]) -> ModelRefused | None:
         with Display(self._console) as display:
-            self._upload(display)
+            self._send_and_screen(display)
             self._await_import(display)
             if self._options.last_stage == "imported":
                 return None
@@ -133,20 +134,27 @@ class Demo:
 
     # -- stages ------------------------------------------------------------------------------------------------
 
-    def _upload(self, display: Display) -> None:
-        """Send every file as the uploader, with the verb that a sender would use."""
-        folder = self._build_dir / "input"
-        for sample in self._samples.samples:
+    def _send_and_screen(self, display: Display) -> None:
+        """Send every file and wait until it is screened.
+
+        Files that are to collide with a known UID go last: of two objects in flight, either may come first.
+        """
+        samples = self._samples.samples
+        display.begin("uploaded", len(samples))
+        display.begin("screened", len(samples))
+        for late in (False, True):
+            wave = [each for each in samples if (each.refused_for == ReasonCode.UID_CONFLICT) is late]
+            self._upload(wave, self._build_dir / "input" / ("late" if late else "first"), display)
+            self._await_screening(display)
+
+    def _upload(self, samples: Sequence[Sample], folder: Path, display: Display) -> None:
+        """Send files as the uploader, with the verb that a sender would use."""
+        for sample in samples:
             path = folder / sample.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(sample.content)
-        total = len(self._samples.samples)
-        display.begin("uploaded", total)
         environment = process_environment(
-            {
-                "RAYLINE_ENV_FILE": str(self._state_dir / "env"),
-                **self._front.role_environment("uploader"),
-            }
+            {"RAYLINE_ENV_FILE": str(self._state_dir / "env"), **self._front.role_environment("uploader")}
         )
         command = [
             sys.executable,
@@ -164,18 +172,18 @@ class Demo:
         if process.returncode != 0:
             raise RaylineError(f"the upload ended with status {process.returncode}")
 
-    def _await_import(self, display: Display) -> None:
-        """Wait until every file is screened, and every batch accounted for."""
-        total = self._progress.uploaded
-        display.begin("screened", total)
-
+    def _await_screening(self, display: Display) -> None:
         def screened() -> tuple[Any, Tally | None]:
             self._processor.check()
             tally = self._view.tally()
             display.advance("screened", tally.settled)
-            return tally, tally if tally.settled >= total else None
+            return tally, tally if tally.settled >= self._progress.uploaded else None
 
-        tally = self._wait("screened", "uploaded", screened)
+        self._wait("screened", "uploaded", screened)
+
+    def _await_import(self, display: Display) -> None:
+        """Wait until every batch is accounted for."""
+        tally = self._view.tally()
         display.begin("imported", tally.validated)
 
         def imported() -> tuple[Any, Tally | None]:
