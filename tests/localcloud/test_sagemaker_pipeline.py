@@ -453,6 +453,15 @@ def test_a_missing_input_fails_its_step(estate: Estate) -> None:
     assert reason == f"ClientError: no S3 object lies under s3://{BUCKET}/datasets/absent.json"
 
 
+def test_an_image_without_a_stand_in_fails_its_step(estate: Estate) -> None:
+    pipeline = estate.pipeline()
+    other = json.dumps(definition()).replace("rayline-local-training", "somebody-elses-image", 1)
+    estate.sagemaker.update_pipeline(PipelineName=pipeline, PipelineDefinition=other)
+    arn = estate.start(pipeline)
+    assert estate.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    assert "no stand-in for the image somebody-elses-image" in estate.steps(arn)["Prepare"]["FailureReason"]
+
+
 def test_stopping_kills_the_job_and_all_that_it_started(estate: Estate, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = (

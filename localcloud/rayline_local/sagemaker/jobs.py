@@ -119,6 +119,10 @@ class JobRunner:
         """Where a job's standard output and error are kept."""
         return self._logs / f"{name}.log"
 
+    def clean(self) -> None:
+        """Remove working folders that ended jobs left behind; call it while no job runs."""
+        shutil.rmtree(self._folder / "work", ignore_errors=True)
+
     def process(self, name: str, request: Mapping[str, Any], stop: StopSwitch) -> JobOutcome:
         """Run a processing job: inputs down, command, outputs up."""
         base = self._fresh(name)
@@ -239,6 +243,8 @@ class JobRunner:
             **extra,
             "HOME": str(base),
             "PYTHONUNBUFFERED": "1",
+            # Threads that spin while they wait make a training many times slower where cores are shared.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "SAGEMAKER_BASE_DIR": str(base),
         }
         limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or 86_400)

@@ -79,6 +79,8 @@ def random_suffix(length: int) -> str:
 class ExecutionRunner:
     """Starts, resumes and stops executions.
 
+    RetryPolicies and CacheConfig have no effect: nothing here fails by AWS's fault, and no step is cached.
+
     An execution's document says all that is needed to go on: after a crash of the front, steps that had succeeded
     are kept, the one that ran is run again, and training resumes from its checkpoint.
     """
@@ -120,6 +122,8 @@ class ExecutionRunner:
             running = self._running.get(execution_arn)
         if running:
             running[1].stop()
+        else:
+            self._set_execution(execution_arn, "Stopped")
 
     def interrupt_all(self, wait_seconds: float) -> None:
         """End all jobs because the front goes down; their executions stay Executing."""

@@ -65,6 +65,7 @@ class SageMakerService(ModeledService):
 
     async def startup(self) -> None:
         """Go on with the executions that the last stop interrupted."""
+        await anyio.to_thread.run_sync(self.jobs.clean)
         self._runner.resume_all()
 
     async def shutdown(self) -> None:
