@@ -57,7 +57,12 @@ def test_deep_nesting_is_a_rejection() -> None:
 
 def test_an_upload_without_a_version_is_rejected_since_a_read_must_name_it() -> None:
     detail = {"bucket": {"name": "uploads"}, "object": {"key": "upload/a", "size": 1}}
-    envelope = {"source": "aws.s3", "detail-type": "Object Created", "time": "2026-01-01T00:00:00Z", "detail": detail}
+    envelope = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": "2026-01-01T00:00:00Z",
+        "detail": detail,
+    }
     with pytest.raises(RejectedEvent, match="INVALID_EVENT"):
         parse_message(json.dumps(envelope), SITE)
 
