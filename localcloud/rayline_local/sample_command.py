@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def sample(
         output: Annotated[Path, typer.Option(help="folder to write to")] = Path("build/samples"),
-        patients: Annotated[int, typer.Option(min=1, max=10_000, help="patients with chest X-rays")] = 160,
+        patients: Annotated[int, typer.Option(min=1, max=10_000, help="patients with chest X-rays")] = 200,
         slices: Annotated[int, typer.Option(min=1, max=1_000, help="slices of the CT series")] = 40,
         seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same files")] = 1,
     ) -> None:

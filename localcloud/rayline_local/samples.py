@@ -141,7 +141,7 @@ def ct_series(seed: int, slices: int = 40) -> Iterator[Sample]:
         )
 
 
-def chest_xrays(seed: int, patients: int = 160) -> Iterator[Sample]:
+def chest_xrays(seed: int, patients: int = 200) -> Iterator[Sample]:
     """Chest X-rays of made-up patients, one or two each, half of them with pneumonia."""
     for number in range(patients):
         generator = np.random.default_rng([seed, 2, number])
@@ -193,7 +193,7 @@ def _with_other_pixels(content: bytes) -> bytes:
     return content[:-2] + bytes(byte ^ 0x55 for byte in content[-2:])
 
 
-def generate(seed: int = 1, *, patients: int = 160, ct_slices: int = 40) -> SampleSet:
+def generate(seed: int = 1, *, patients: int = 200, ct_slices: int = 40) -> SampleSet:
     """A whole made-up sample set; the same seed gives the same bytes."""
     ct = tuple(ct_series(seed, ct_slices))
     xrays = tuple(chest_xrays(seed, patients))

@@ -34,6 +34,10 @@ from rayline_local.tasks import process_environment, root_client
 TRAINING_PATIENCE_SECONDS = 900.0
 
 
+LEAST_TEST_IMAGES = 60
+USUAL_TEST_FRACTION = 0.2
+
+
 class ModelRefused(RaylineError):
     """The pipeline ended without a registered model."""
 
@@ -90,7 +94,7 @@ class Demo:
         started = time.monotonic()
         self._start_afresh()
         labels = labels_by_frame(self._samples.samples)
-        settings = {"rayline:verifiedPerTraining": str(len(labels)), **dict(self._options.settings)}
+        settings = {**_settings_for(len(labels)), **dict(self._options.settings)}
         outputs = bring_up(self._state_dir, port=0, overrides=settings)
         front = running.require_running(self._state_dir)
         try:
@@ -329,3 +333,9 @@ class Demo:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _settings_for(labelled: int) -> dict[str, str]:
+    """Stack settings for a number of labelled images: one training, tested on a fifth, but on 60 at least."""
+    fraction = min(0.5, max(USUAL_TEST_FRACTION, LEAST_TEST_IMAGES / max(labelled, 1)))
+    return {"rayline:verifiedPerTraining": str(max(labelled, 1)), "rayline:testFraction": f"{fraction:.6f}"}
