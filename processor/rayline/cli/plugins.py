@@ -93,7 +93,9 @@ def register(app: typer.Typer) -> None:
             for row in rows:
                 typer.echo(json.dumps(row, sort_keys=True))
             return
-        table = Table("event", "identity", "hook", "plugin", "version", "state", "attempts", "reason", "at")
+        table = Table("at", "event", "identity", "hook", "plugin", "state", "reason")
         for row in rows[-limit:]:
-            table.add_row(*(str(value) for value in row.values()))
+            time_of_day = str(row["at"])[11:19]
+            shown = (time_of_day, row["event"], row["identity"][:8], row["hook"], row["plugin"], row["state"])
+            table.add_row(*map(str, shown), str(row["reason"]))
         Console().print(table)

@@ -30,11 +30,13 @@ def register(app: typer.Typer) -> None:
                 shown = {k: v for k, v in asdict(record).items() if not k.startswith("origin_")}
                 typer.echo(json.dumps(shown, sort_keys=True))
             return
-        table = Table("id", "stage", "reason", "explanation", "bytes", title=f"{len(records)} in quarantine")
+        table = Table(title=f"{len(records)} in quarantine")
+        # The id is what the other verbs want, so it is never cut.
+        table.add_column("id", no_wrap=True)
+        for column in ("reason", "explanation", "bytes"):
+            table.add_column(column, overflow="fold")
         for record in sorted(records, key=lambda each: each.quarantined_at):
-            table.add_row(
-                record.entry_id, record.stage, record.reason, record.explanation, str(record.size_bytes)
-            )
+            table.add_row(record.entry_id, record.reason, record.explanation, str(record.size_bytes))
         Console().print(table)
 
     @verbs.command()
