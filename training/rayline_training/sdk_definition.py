@@ -45,6 +45,7 @@ from rayline.names import EstateNames
 from rayline_training import pipeline as plan
 from rayline_training.metrics_log import METRIC_EXPRESSIONS
 from rayline_training.pipeline import PipelineSettings
+from rayline_training.volumes import volume_key
 
 ENTRYPOINT: Final = ["python", "-m", "rayline_training"]
 PROCESSING: Final = "/opt/ml/processing"
@@ -158,7 +159,7 @@ class _PipelineBuilder:
                 instance_type=self.training_type,
                 instance_count=1,
                 volume_size_in_gb=50,
-                volume_kms_key_id=self.settings.kms_key_id,
+                volume_kms_key_id=volume_key(self.settings.training_instance_type, self.settings.kms_key_id),
             ),
             networking=self._training_network(),
             stopping_condition=StoppingCondition(max_runtime_in_seconds=self.settings.training_limit_seconds),
@@ -264,7 +265,7 @@ class _PipelineBuilder:
             instance_type=instance_type,
             entrypoint=ENTRYPOINT,
             volume_size_in_gb=50,
-            volume_kms_key=settings.kms_key_id,
+            volume_kms_key=volume_key(instance_type.default_value, settings.kms_key_id),
             output_kms_key=settings.kms_key_id,
             max_runtime_in_seconds=settings.processing_limit_seconds,
             sagemaker_session=self.session,
