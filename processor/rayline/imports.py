@@ -172,8 +172,9 @@ class ImportBatches:
     def seconds_until_due(self) -> float | None:
         """Seconds until the open batch wants sealing, 0 where it does now, None where none is open."""
         batch = self._current
-        if batch is None or not batch.files:
+        if batch is None:
             return None
+        # An empty one too, whose only file was refused after all: else it stays open until something else arrives.
         now = self._clock()
         quiet = self._settings.batch_quiet_seconds
         until_quiet = quiet - (now - batch.last_stored_at).total_seconds()
