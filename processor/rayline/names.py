@@ -16,6 +16,7 @@ IDENTIFIED_BUCKETS: tuple[IdentifiedBucket, ...] = ("uploads", "quarantine")
 DEIDENTIFIED_BUCKETS: tuple[DeidentifiedBucket, ...] = ("imports", "preprocessed", "models", "reports")
 
 UPLOAD_PREFIX = "upload/"
+RELEASED_FOLDER = "released/"
 IMPORT_PREFIX = "imports/"
 IMPORT_RESULT_PREFIX = "import-results/"
 DATASET_PREFIX = "datasets/"

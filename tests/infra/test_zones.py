@@ -86,20 +86,26 @@ def test_roles_write_only_their_buckets(graph: Graph, role: str) -> None:
     assert writable == MAY_WRITE[role]
 
 
-def test_only_the_processor_deletes_objects(graph: Graph) -> None:
+def test_only_processor_and_operator_delete_objects_and_never_versions(graph: Graph) -> None:
     deletions = {
         (role, bucket)
         for role in ROLES
         for bucket in BUCKETS
         if allows(role_policy(graph, role), "s3:DeleteObject", object_arn(graph, bucket))
     }
-    assert deletions == {("processor", "quarantine"), ("processor", "imports")}
+    assert deletions == {("processor", "quarantine"), ("processor", "imports"), ("operator", "quarantine")}
+    for role in ROLES:
+        for bucket in BUCKETS:
+            assert not allows(role_policy(graph, role), "s3:DeleteObjectVersion", object_arn(graph, bucket))
 
 
 @pytest.mark.parametrize(
     ("role", "bucket", "key", "allowed"),
     [
         ("uploader", "uploads", "elsewhere/scan.dcm", False),
+        ("operator", "uploads", "upload/hospital-a/released/0f", True),
+        ("operator", "uploads", "upload/hospital-a/scan.dcm", False),
+        ("operator", "uploads", "released/0f", False),
         ("processor", "preprocessed", "datasets/t1/manifest.json", True),
         ("processor", "preprocessed", "preprocessed/e1/train/part.npy", False),
         ("processor", "imports", "import-results/job/SUCCESS/success.ndjson", False),

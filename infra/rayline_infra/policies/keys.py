@@ -26,15 +26,16 @@ ENCRYPT_AND_DECRYPT = (*DECRYPT, "kms:GenerateDataKey*")
 THIS_KEY = ("*",)
 
 KEY_READERS: dict[KeyKind, tuple[RoleKind, ...]] = {
-    "identified": ("operator",),
+    "identified": (),
     "deidentified": ("operator",),
     "tracking": (),
     "logs": (),
     "secrets": ("execution",),
 }
 # The uploader can read no object; completing a multipart upload needs kms:Decrypt (S3 user guide).
+# The operator uploads again what leaves quarantine.
 KEY_WRITERS: dict[KeyKind, tuple[RoleKind, ...]] = {
-    "identified": ("processor", "uploader"),
+    "identified": ("processor", "operator", "uploader"),
     "deidentified": ("processor", "import", "training"),
     "tracking": ("processor", "operator"),
     "logs": (),

@@ -10,6 +10,7 @@ from rayline.names import (
     DATASET_PREFIX,
     IMPORT_PREFIX,
     IMPORT_RESULT_PREFIX,
+    RELEASED_FOLDER,
     UPLOAD_PREFIX,
     BucketKind,
     EstateNames,
@@ -292,6 +293,13 @@ def _operator(names: EstateNames, granted: Granted) -> list[Statement]:
             resources=(names.table_arn("image-tracking"),),
         ),
         _read_objects("ReadQuarantine", "quarantine", names),
+        _write_objects("UploadReleased", "uploads", names, f"{UPLOAD_PREFIX}*/{RELEASED_FOLDER}"),
+        Statement(
+            sid="EmptyQuarantine",
+            # The bucket is versioned and s3:DeleteObjectVersion is not granted: what is taken out can be got back.
+            actions=("s3:DeleteObject",),
+            resources=(f"{names.bucket_arn('quarantine')}/*",),
+        ),
         _read_objects("ReadReports", "reports", names),
         _list_buckets("ListBuckets", names, "quarantine", "reports"),
         Statement(
@@ -314,8 +322,8 @@ def _operator(names: EstateNames, granted: Granted) -> list[Statement]:
             actions=("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
             resources=(names.queue_arn(names.queue), names.queue_arn(names.dead_letter_queue)),
         ),
-        _use_keys("ReadZones", granted, DECRYPT, "identified", "deidentified"),
-        _use_keys("UseLedgers", granted, ENCRYPT_AND_DECRYPT, "tracking"),
+        _use_keys("ReadReportsAndImages", granted, DECRYPT, "deidentified"),
+        _use_keys("UseQuarantineAndLedgers", granted, ENCRYPT_AND_DECRYPT, "identified", "tracking"),
     ]
 
 

@@ -9,7 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from rayline.cli.estate import open_estate
-from rayline.names import UPLOAD_PREFIX
+from rayline.errors import RaylineError
+from rayline.names import RELEASED_FOLDER, UPLOAD_PREFIX
+
+
+class NotAnUpload(RaylineError):
+    """A queue message in quarantine is no object that could be uploaded."""
 
 
 def register(app: typer.Typer) -> None:
@@ -59,13 +64,16 @@ def register(app: typer.Typer) -> None:
         """Upload an entry again, e.g. once the site profile was mended; it is screened anew."""
         estate = open_estate()
         record = estate.quarantine.record(entry_id)
+        if record.stage == "message":
+            raise NotAnUpload(
+                f"{entry_id} is a message of the queue, not an upload; send it to the queue again"
+            )
         estate.clients.s3.put_object(
             Bucket=estate.settings.uploads_bucket,
-            Key=f"{UPLOAD_PREFIX}{estate.settings.site}/released/{entry_id}",
+            Key=f"{UPLOAD_PREFIX}{estate.settings.site}/{RELEASED_FOLDER}{entry_id}",
             Body=estate.quarantine.content(entry_id),
             ContentType="application/dicom",
         )
-        if record.stage != "message":
-            estate.ledger.mark_released(entry_id)
+        estate.ledger.mark_released(entry_id)
         estate.quarantine.remove(entry_id)
         typer.echo(f"{entry_id} was uploaded again")
