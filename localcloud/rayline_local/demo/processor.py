@@ -1,5 +1,6 @@
 """The processor as a child process, in the environment that its task definition gives it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -36,6 +37,8 @@ class ProcessorProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                # A group of its own: a kill takes the workers along, and Ctrl-C reaches only the demo, which drains.
+                process_group=0,
             )
 
     def check(self) -> None:
@@ -57,7 +60,9 @@ class ProcessorProcess:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL it, as a machine that fails would."""
+        """SIGKILL the supervisor and its workers at once, as a machine that fails would."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
