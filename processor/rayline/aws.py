@@ -1,10 +1,22 @@
-"""How the processor reaches AWS: boto3 clients of one session, with bounded timeouts and standard retries."""
+"""How the processor reaches AWS: boto3 clients of one session, with bounded timeouts and standard retries.
+
+What those retries could not mend is either trouble of the service, which passes, or a fault of ours.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+
+from rayline.dynamodb import CONDITION_FAILED, cancellation_codes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,6 +34,44 @@ _CONFIG = Config(
     # Path style serves every endpoint, loopback included, and virtual-host names gain nothing in a VPC.
     s3={"addressing_style": "path"},
 )
+
+MAX_DELAY_SECONDS = 900  # of an SQS message (Amazon SQS quotas)
+_CONNECTION_TROUBLE = (
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+_TROUBLE_CODES = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ResourceLimitExceeded",
+        "ServiceQuotaExceededException",
+        "SlowDown",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+
+
+def is_service_trouble(error: BaseException) -> bool:
+    """Whether an error of AWS may pass by itself: a lost connection, a server error, a throttle, a busy item.
+
+    A wrong parameter or a refused permission does not pass.
+    """
+    if isinstance(error, _CONNECTION_TROUBLE):
+        return True
+    if not isinstance(error, ClientError):
+        return False
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if codes := cancellation_codes(error):
+        return not {CONDITION_FAILED, "ValidationError"} & set(codes)
+    return status >= 500 or code in _TROUBLE_CODES or "Throttl" in code
 
 
 class Clients:

@@ -30,9 +30,8 @@ class EffectHandle:
     effect: str
     token: str
     attempts: int
-    version: str
     calls: list[str] = field(default_factory=list)
-    ended: tuple[str, str] | None = None
+    ended: tuple[FinalState, str] | None = None
 
     def commit(
         self,
@@ -47,14 +46,13 @@ class EffectHandle:
         Raises:
             LeaseLost: another worker holds the effect now.
             CommitConflict: one of the writes failed on its condition; nothing was written.
+            RetryableError: other transactions were under way on the same items; nothing was written.
         """
         self.ledger.finish(
             self.identity,
             self.effect,
             self.token,
             state,
-            attempts=self.attempts,
-            version=self.version,
             reason=reason,
             result=result,
             calls=self.calls,

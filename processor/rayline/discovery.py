@@ -14,7 +14,7 @@ from rayline import hookspecs
 from rayline.errors import ConfigurationError
 from rayline.hookspecs import API_VERSION, DECIDERS, OBSERVERS, PROJECT, REGISTRARS, TRANSFORMERS
 from rayline.plugin import Policy
-from rayline.profile import PluginProfile, PolicyOverride, SiteProfile
+from rayline.profile import PluginProfile, PolicyOverride, SiteProfile, problems_of
 
 ENTRY_POINT_GROUP = "rayline.plugins"
 
@@ -75,14 +75,10 @@ class PluginRegistry:
         return self.by_hook.get(hook, ())
 
 
-def _apply(policy: Policy, override: PolicyOverride | None) -> Policy:
-    if override is None:
-        return policy
-    return policy.model_copy(update=override.model_dump(exclude_none=True))
-
-
 def _declared_policies(plugin: Any, name: str) -> Mapping[str, Policy]:
     declared = getattr(plugin, "policies", {})
+    if not isinstance(declared, Mapping):
+        raise ConfigurationError(f"plugin {name}: policies is no mapping of hook to rayline.plugin.Policy")
     for hook, policy in declared.items():
         if hook not in _SPECIFIED_HOOKS:
             raise ConfigurationError(f"plugin {name} declares a policy for the unknown hook {hook!r}")
@@ -91,8 +87,8 @@ def _declared_policies(plugin: Any, name: str) -> Mapping[str, Policy]:
     return MappingProxyType(dict(declared))
 
 
-def _hook_functions(plugin: Any, name: str) -> dict[str, Callable[..., Any]]:
-    """Functions of a plugin that carry the hookimpl mark, checked against the specification by pluggy itself."""
+def _hook_implementations(plugin: Any, name: str) -> dict[str, pluggy.HookImpl]:
+    """What carries the hookimpl mark in a plugin, checked against the specification by pluggy itself."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
@@ -100,33 +96,80 @@ def _hook_functions(plugin: Any, name: str) -> dict[str, Callable[..., Any]]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise ConfigurationError(f"plugin {name} does not fit the hook specification: {error}") from None
-    functions: dict[str, Callable[..., Any]] = {}
+    found: dict[str, pluggy.HookImpl] = {}
     for caller in manager.get_hookcallers(plugin) or ():
         for implementation in caller.get_hookimpls():
-            if implementation.hookwrapper or implementation.wrapper or implementation.optionalhook:
-                raise ConfigurationError(
-                    f"plugin {name}: {caller.name} is a wrapper or optional hook; implement it plainly, "
-                    "since each implementation is called by itself"
-                )
-            functions[caller.name] = implementation.function
-    return functions
+            if caller.name in found:
+                raise ConfigurationError(f"plugin {name} implements {caller.name} twice; keep one of them")
+            _check_implementation(implementation, caller.name, name)
+            found[caller.name] = implementation
+    return found
+
+
+def _check_implementation(implementation: pluggy.HookImpl, hook: str, name: str) -> None:
+    """Refuse what a single, timed, synchronous call could not serve."""
+    if implementation.hookwrapper or implementation.wrapper or implementation.optionalhook:
+        raise ConfigurationError(
+            f"plugin {name}: {hook} is a wrapper or optional hook; implement it plainly, "
+            "since each implementation is called by itself"
+        )
+    if implementation.tryfirst or implementation.trylast:
+        raise ConfigurationError(
+            f"plugin {name}: {hook} asks to run first or last; declare an order in its Policy instead"
+        )
+    function = implementation.function
+    if (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    ):
+        raise ConfigurationError(
+            f"plugin {name}: {hook} is a coroutine or generator, which would never run; make it a plain function"
+        )
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(implementation.argnames))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"plugin {name}: {hook} cannot be called with its arguments ({error}); name plain arguments"
+        ) from None
 
 
 def _settings(
-    functions: dict[str, Callable[..., Any]], profile: PluginProfile | None, name: str
+    implementations: Mapping[str, pluggy.HookImpl], profile: PluginProfile | None, name: str
 ) -> BaseModel | None:
     given = profile.settings if profile else {}
-    if "settings_model" not in functions:
+    if "settings_model" not in implementations:
         if given:
             raise ConfigurationError(f"plugin {name} takes no settings, but the site profile has some")
         return None
-    model = functions["settings_model"]()
+    model = implementations["settings_model"].function()
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise ConfigurationError(f"plugin {name}: settings_model returns no pydantic model; return the class")
     try:
-        validated: BaseModel = model.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-        raise ConfigurationError(f"settings of plugin {name} in the site profile: {problems}") from None
-    return validated
+        raise ConfigurationError(
+            f"settings of plugin {name} in the site profile: {problems_of(error)}"
+        ) from None
+
+
+def _effective_policy(
+    hook: str, declared: Mapping[str, Policy], override: PolicyOverride | None, name: str
+) -> Policy:
+    policy = declared.get(hook, default_policy(hook))
+    if override is not None:
+        policy = policy.model_copy(update=override.model_dump(exclude_none=True))
+    if hook in TRANSFORMERS and policy.on_failure == "ignore":
+        raise ConfigurationError(
+            f"plugin {name}: {hook} may not ignore failures, "
+            "since an instance would go on unchanged; use reject or retry"
+        )
+    if hook == "screen_instance" and not policy.sees_phi:
+        raise ConfigurationError(
+            f"plugin {name}: {hook} gets instances as they were received; set sees_phi in its policy, "
+            "or take it out of the site profile"
+        )
+    return policy
 
 
 def load_plugin(
@@ -145,26 +188,26 @@ def load_plugin(
         raise ConfigurationError(
             f"plugin {name} declares api {api!r}; this processor speaks api {API_VERSION}"
         )
-    functions = _hook_functions(plugin, name)
+    found = _hook_implementations(plugin, name)
     declared = _declared_policies(plugin, name)
     overrides = dict(profile.policies) if profile else {}
     for hook in overrides:
-        if hook not in functions:
+        if hook not in found:
             raise ConfigurationError(
                 f"the site profile has a policy for {hook}, which plugin {name} does not implement"
             )
-    settings = _settings(functions, profile, name)
+    settings = _settings(found, profile, name)
     implementations = tuple(
         Implementation(
             hook=hook,
             plugin=name,
             version=version,
-            policy=_apply(declared.get(hook, default_policy(hook)), overrides.get(hook)),
-            function=function,
-            arguments=tuple(parameter for parameter in inspect.signature(function).parameters),
+            policy=_effective_policy(hook, declared, overrides.get(hook), name),
+            function=implementation.function,
+            arguments=tuple(implementation.argnames),
             settings=settings,
         )
-        for hook, function in sorted(functions.items())
+        for hook, implementation in sorted(found.items())
     )
     return LoadedPlugin(name, version, profile.required if profile else True, built_in, implementations)
 
@@ -191,15 +234,26 @@ def registry_of(plugins: Iterable[LoadedPlugin]) -> PluginRegistry:
 
 
 def installed_plugins() -> dict[str, importlib.metadata.EntryPoint]:
-    """Entry points of installed plugins, by name; nothing is imported."""
-    return {each.name: each for each in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    """Entry points of installed plugins, by name; nothing is imported.
+
+    Raises:
+        ConfigurationError: two distributions offer different plugins by one name.
+    """
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for each in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if found.setdefault(each.name, each).value != each.value:
+            raise ConfigurationError(
+                f"two installed packages offer a plugin {each.name} ({found[each.name].value} and {each.value}); "
+                "uninstall one"
+            )
+    return found
 
 
 def load_site_plugins(profile: SiteProfile) -> list[LoadedPlugin]:
     """Load every plugin that the profile lists.
 
     Raises:
-        ConfigurationError: one that the site requires is not installed or broken.
+        ConfigurationError: one is broken, or is required and not installed.
     """
     installed = installed_plugins()
     loaded = []

@@ -4,20 +4,22 @@ One plugin's failure never keeps its siblings from running. Observers run under 
 are recorded; screening and transforming are pure, so only a failure that killed a worker is on record for them.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
+from rayline.aws import is_service_trouble
 from rayline.context import EffectHandle, HookContext, StoredInstanceSource
 from rayline.dicom.instance import Instance
 from rayline.discovery import Implementation, PluginRegistry
-from rayline.effects import Claim, EffectLedger, EffectState, LeaseLost
-from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
+from rayline.effects import FINAL_STATES, Claim, EffectLedger, EffectState, FinalState, LeaseLost, OpenState
+from rayline.errors import ConfigurationError, PluginFailed, RejectedEvent, RetryableError
 from rayline.events import Event, EventIdentity, Ingested, Verified, observer_hook
 from rayline.observability.logs import failure_fields
 from rayline.plugin import Approval, Destination, Evaluation, Rejection
@@ -30,11 +32,11 @@ MAX_CRASHES = 3
 
 _FIRST_WAIT_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 300.0
-_SERVICE_TROUBLE = frozenset(
-    {"InternalError", "InternalServerException", "InternalServerError", "ServiceUnavailable", "SlowDown"}
-)
 
 _log = structlog.get_logger()
+
+
+_End = tuple[FinalState | OpenState, str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Outcome:
 
     Attributes:
         waiting_seconds: something outside was not ready; come back by a delayed message, which is no failure.
-        failed: an implementation failed unexpectedly; leave the message to SQS, which counts its receipts.
+        failed: an implementation failed unexpectedly; leave the message to SQS, which counts its receipts, and
+            moves it to the dead-letter queue in the end.
         busy_seconds: another worker holds an effect; look again when its lease is over.
         rejection: the input was refused.
     """
@@ -106,107 +109,114 @@ class Dispatcher:
         if not implementations:
             return Outcome()
         claim = self._effects.claim(identity, [(each.effect, each.version) for each in implementations])
-        self._states = claim.states
-        self._hold(identity, claim.granted, claim.token)
-        results: dict[str, tuple[str, str]] = {}
-        waits: list[float] = []
-        failed = False
+        self._states = claim.before
+        unfinished = set(claim.granted)
+        self._hold(identity, unfinished, claim.token)
+        ends: dict[str, _End] = {}
         try:
             for implementation in implementations:
                 if implementation.effect not in claim.granted:
                     continue
-                state, reason = self._observe_one(implementation, event, identity, claim, extra)
-                results[implementation.effect] = (state, reason)
-                self._hold(identity, claim.granted - results.keys(), claim.token)
-                if state == "waiting":
-                    waits.append(backoff_seconds(_attempts(claim, implementation)))
-                failed = failed or state == "failed"
+                handle = EffectHandle(
+                    self._effects,
+                    identity,
+                    implementation.effect,
+                    claim.token,
+                    claim.attempts(implementation.effect),
+                )
+                ends[implementation.effect] = self._observe_one(implementation, event, handle, claim, extra)
+                unfinished.discard(implementation.effect)
+                self._hold(identity, unfinished, claim.token)
         finally:
             self._hold(identity, frozenset(), claim.token)
-        now = self._clock().timestamp()
-        ours = {each.effect for each in implementations} - claim.granted
-        held_by_others = [
-            state for name, state in claim.states.items() if name in ours and state.state == "in_progress"
-        ]
-        busy = max((max(1.0, state.lease_until - now) for state in held_by_others), default=None)
-        return Outcome(
-            min(waits, default=None), failed, busy, self._rejection(implementations, claim, results)
-        )
+        return self._outcome(implementations, claim, ends)
 
-    def _rejection(
-        self, implementations: Sequence[Implementation], claim: Claim, results: Mapping[str, tuple[str, str]]
-    ) -> Rejection | None:
-        for implementation in implementations:
-            before = claim.states.get(implementation.effect)
-            state, reason = results.get(
-                implementation.effect, (before.state, before.reason) if before else ("", "")
-            )
-            if state == "rejected":
-                code, _, explanation = reason.partition(": ")
-                return Rejection(code, explanation)
-        return None
+    def _outcome(
+        self, implementations: Sequence[Implementation], claim: Claim, ends: Mapping[str, _End]
+    ) -> Outcome:
+        waits = [
+            backoff_seconds(claim.attempts(effect))
+            for effect, (state, _) in ends.items()
+            if state == "waiting"
+        ]
+        missed = {each.effect for each in implementations} - claim.granted
+        before = {effect: claim.before.get(effect) for effect in missed}
+        busy = [
+            self._effects.busy_seconds(state)
+            for state in before.values()
+            if state is None or state.state not in FINAL_STATES
+        ]
+        return Outcome(
+            waiting_seconds=min(waits, default=None),
+            failed=any(state == "failed" for state, _ in ends.values()),
+            busy_seconds=max(busy, default=None),
+            rejection=_first_rejection(implementations, claim, ends),
+        )
 
     def _observe_one(
         self,
         implementation: Implementation,
         event: Event,
-        identity: EventIdentity,
+        handle: EffectHandle,
         claim: Claim,
         extra: Mapping[str, Any],
-    ) -> tuple[str, str]:
+    ) -> _End:
         """Run one observer and record how it ended. Returns its state and reason."""
-        attempts = _attempts(claim, implementation)
-        handle = EffectHandle(
-            self._effects, identity, implementation.effect, claim.token, attempts, implementation.version
-        )
         self._calls = handle.calls
-        before = claim.states.get(implementation.effect)
-        state: Any = "done"
-        reason = ""
-        if before and before.reason in (PLUGIN_TIMEOUT, PLUGIN_CRASHED) and before.attempts >= MAX_CRASHES:
-            state, reason = self._by_policy(implementation, before.reason, "the plugin was stopped too often")
-        else:
-            try:
-                seen = event if implementation.policy.sees_phi else event.without_phi()
-                self._call(implementation, {"event": seen, **extra}, handle)
-            except LeaseLost:
-                self._logger(implementation).warning("effect_lease_lost")
-                return "failed", "LEASE_LOST"
-            except RejectedEvent as rejected:
-                state, reason = "rejected", f"{rejected.reason}: {rejected.explanation}"
-            except RetryableError as error:
-                state, reason = "waiting", str(error)
-            except Exception as error:
-                state, reason = self._failure(implementation, error)
+        state, reason = self._run(implementation, event, handle, claim, extra)
         if handle.ended is not None:
             return handle.ended
-        self._effects.finish(
-            identity,
-            implementation.effect,
-            claim.token,
-            state,
-            attempts=attempts,
-            version=implementation.version,
-            reason=reason,
-            calls=handle.calls,
-        )
+        try:
+            self._effects.finish(
+                handle.identity, handle.effect, handle.token, state, reason=reason, calls=handle.calls
+            )
+        except Exception as error:
+            # The effect runs again: what is not on record has not happened, and its act is idempotent.
+            self._logger(implementation).warning("effect_not_recorded", **failure_fields(error))
+            if isinstance(error, LeaseLost):
+                return "waiting", "LEASE_LOST"
+            self._release(handle)
+            return "waiting" if is_service_trouble(error) else "failed", "NOT_RECORDED"
         return state, reason
 
-    def _failure(self, implementation: Implementation, error: Exception) -> tuple[str, str]:
-        self._logger(implementation).error("hook_failed", **failure_fields(error))
-        if _is_service_trouble(error):
-            return "waiting", f"{type(error).__name__}"
-        return self._by_policy(
-            implementation, PLUGIN_FAILED, f"the plugin failed with {type(error).__name__}"
-        )
+    def _run(
+        self,
+        implementation: Implementation,
+        event: Event,
+        handle: EffectHandle,
+        claim: Claim,
+        extra: Mapping[str, Any],
+    ) -> _End:
+        before = claim.before.get(implementation.effect)
+        if before and _is_poison(before) and implementation.policy.on_failure != "retry":
+            return self._by_policy(implementation, before.reason, "the plugin was stopped in this call")
+        try:
+            self._call(implementation, {"event": event, **extra}, handle)
+        except RejectedEvent as rejected:
+            return "rejected", f"{rejected.reason}: {rejected.explanation}"
+        except (LeaseLost, RetryableError) as error:
+            return "waiting", str(error)
+        except Exception as error:
+            self._logger(implementation).error("hook_failed", **failure_fields(error))
+            if is_service_trouble(error) and implementation.policy.on_failure != "ignore":
+                return "waiting", type(error).__name__
+            explanation = str(error) if isinstance(error, PluginFailed) else _told(error)
+            return self._by_policy(implementation, PLUGIN_FAILED, explanation)
+        return "done", ""
 
-    def _by_policy(self, implementation: Implementation, reason: str, explanation: str) -> tuple[str, str]:
-        on_failure = implementation.policy.on_failure
-        if on_failure == "ignore":
-            return "ignored", reason
-        if on_failure == "reject":
-            return "rejected", f"{reason}: {implementation.plugin}: {explanation}"
-        return "failed", reason
+    def _by_policy(self, implementation: Implementation, reason: str, explanation: str) -> _End:
+        states: dict[str, FinalState | OpenState] = {
+            "ignore": "ignored",
+            "reject": "rejected",
+            "retry": "failed",
+        }
+        return states[implementation.policy.on_failure], f"{reason}: {implementation.plugin}: {explanation}"
+
+    def _release(self, handle: EffectHandle) -> None:
+        try:
+            self._effects.release(handle.identity, handle.effect, handle.token)
+        except Exception as error:
+            _log.warning("effect_not_released", **failure_fields(error))  # its lease runs out by itself
 
     # -- pure hooks --------------------------------------------------------------------------------------------
 
@@ -222,9 +232,15 @@ class Dispatcher:
         """The instance after every transformer, in order.
 
         Raises:
-            RejectedEvent: a transformer refused the instance, or failed where its policy is to reject.
+            RejectedEvent: a transformer refused the instance, failed where its policy is to reject, or would
+                have seen a patient's data that it may not see.
         """
         for implementation in self._registry.implementations("transform_instance"):
+            if not implementation.policy.sees_phi and not instance.receipts:
+                raise RejectedEvent(
+                    PLUGIN_FAILED,
+                    f"{implementation.plugin} may not see PHI; give it an order after de-identification",
+                )
             changed = self._pure(implementation, {"instance": instance})
             if changed is None:
                 continue
@@ -248,8 +264,13 @@ class Dispatcher:
                 approval = self._pure(implementation, {"evaluation": evaluation})
             except RejectedEvent as rejected:
                 return Approval("ask_human", f"{rejected.reason}: {rejected.explanation}")
-            if isinstance(approval, Approval):
-                return approval
+            if approval is None:
+                continue
+            if not isinstance(approval, Approval):
+                return Approval(
+                    "ask_human", f"{implementation.plugin} answered with something that is no approval"
+                )
+            return approval
         return Approval("ask_human", "no plugin answered")
 
     def destinations(self, event: Ingested) -> list[Destination]:
@@ -260,8 +281,15 @@ class Dispatcher:
         return answers
 
     def _pure(self, implementation: Implementation, arguments: Mapping[str, Any]) -> Any:
+        """Call a decider or transformer; None where it failed and its policy is to ignore that.
+
+        Raises:
+            RejectedEvent: it refused, or failed where its policy is to reject.
+            RetryableError: something outside was not ready.
+            PluginFailed: it failed where its policy is to retry.
+        """
         before = self._states.get(implementation.effect)
-        if before and before.state == "failed" and _is_poison(before):
+        if before and _is_poison(before) and implementation.policy.on_failure != "retry":
             return self._pure_failure(implementation, before.reason, "the plugin was stopped in this call")
         self._calls.append(implementation.effect)
         try:
@@ -270,17 +298,18 @@ class Dispatcher:
             raise
         except Exception as error:
             self._logger(implementation).error("hook_failed", **failure_fields(error))
-            return self._pure_failure(
-                implementation, PLUGIN_FAILED, f"the plugin failed with {type(error).__name__}"
-            )
+            if is_service_trouble(error) and implementation.policy.on_failure != "ignore":
+                raise RetryableError(f"{implementation.plugin}: {_told(error)}") from None
+            return self._pure_failure(implementation, PLUGIN_FAILED, _told(error))
 
     def _pure_failure(self, implementation: Implementation, reason: str, explanation: str) -> None:
-        on_failure = implementation.policy.on_failure
-        if on_failure == "ignore":
-            return
-        if on_failure == "retry":
-            raise RetryableError(f"{implementation.plugin}: {explanation}")
-        raise RejectedEvent(reason, f"{implementation.plugin}: {explanation}")
+        match implementation.policy.on_failure:
+            case "ignore":
+                return
+            case "retry":
+                raise PluginFailed(f"{implementation.plugin}: {explanation}")
+            case "reject":
+                raise RejectedEvent(reason, f"{implementation.plugin}: {explanation}")
 
     # -- calling -----------------------------------------------------------------------------------------------
 
@@ -298,9 +327,13 @@ class Dispatcher:
             ask_destinations=self.destinations,
             effect=handle,
         )
+        given = {**arguments, "context": context}
+        if "event" in given and not implementation.policy.sees_phi:
+            given["event"] = given["event"].without_phi()
+        started = time.perf_counter()
         with self._watch.calling(implementation.effect, implementation.policy.timeout_seconds):
-            result = implementation.call({**arguments, "context": context})
-        log.debug("hook_called")
+            result = implementation.call(given)
+        log.debug("hook_called", seconds=round(time.perf_counter() - started, 4))
         return result
 
     def _logger(self, implementation: Implementation) -> Any:
@@ -308,8 +341,8 @@ class Dispatcher:
 
     # -- lease -------------------------------------------------------------------------------------------------
 
-    def _hold(self, identity: EventIdentity, effects: frozenset[str], token: str) -> None:
-        self._held = (identity, effects, token) if effects else None
+    def _hold(self, identity: EventIdentity, effects: AbstractSet[str], token: str) -> None:
+        self._held = (identity, frozenset(effects), token) if effects else None
         self._watch.holding(identity, sorted(effects), token)
 
     def renew(self) -> None:
@@ -325,25 +358,30 @@ class Dispatcher:
             return
 
 
-def _attempts(claim: Claim, implementation: Implementation) -> int:
-    before = claim.states.get(implementation.effect)
-    return (before.attempts if before else 0) + 1
+def _first_rejection(
+    implementations: Sequence[Implementation], claim: Claim, ends: Mapping[str, _End]
+) -> Rejection | None:
+    for implementation in implementations:
+        before = claim.before.get(implementation.effect)
+        state, reason = ends.get(implementation.effect) or (
+            (before.state, before.reason) if before else ("", "")
+        )
+        if state == "rejected":
+            code, _, explanation = reason.partition(": ")
+            return Rejection(code, explanation)
+    return None
 
 
 def _is_poison(state: EffectState) -> bool:
     """A timeout is the plugin's own fault at once; a crash may be the machine's, so it counts from the third."""
-    return state.reason == PLUGIN_TIMEOUT or (
-        state.reason == PLUGIN_CRASHED and state.attempts >= MAX_CRASHES
-    )
+    if state.reason == PLUGIN_CRASHED:
+        return state.crashes >= MAX_CRASHES
+    return state.reason == PLUGIN_TIMEOUT
 
 
-def _is_service_trouble(error: Exception) -> bool:
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        return (
-            code in _SERVICE_TROUBLE or "Throttl" in code or code == "ProvisionedThroughputExceededException"
-        )
-    return isinstance(error, BotoCoreError)
+def _told(error: Exception) -> str:
+    """What may be said of a foreign exception: its message may quote the patient."""
+    return f"the plugin failed with {type(error).__name__}"
 
 
 def _rejection_of(answer: Any, implementation: Implementation) -> Rejection:

@@ -1,7 +1,8 @@
 """DynamoDB items as plain dictionaries, and what a cancelled transaction says."""
 
+import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
 TransactItem = dict[str, Any]
+
+CONDITION_FAILED = "ConditionalCheckFailed"
 
 _SERIALIZER = TypeSerializer()
 _DESERIALIZER = TypeDeserializer()
@@ -27,9 +30,11 @@ def to_attribute(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return Decimal(str(value))
+        # DynamoDB has no NaN and no infinity; a measure that has no value is left out.
+        return Decimal(str(value)) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items() if each is not None}
+        plain = {key: _plain(each) for key, each in value.items()}
+        return {key: each for key, each in plain.items() if each is not None}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     return value
@@ -92,5 +97,5 @@ def query(
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment in UTC as text whose order is the order in time, to the microsecond."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """An aware moment as text in UTC whose order is the order in time, to the microsecond."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

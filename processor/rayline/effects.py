@@ -15,13 +15,16 @@ version is now; replaying is explicit.
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
+from rayline.aws import is_service_trouble
 from rayline.dynamodb import (
+    CONDITION_FAILED,
     TransactItem,
     cancellation_codes,
     from_attributes,
@@ -29,7 +32,7 @@ from rayline.dynamodb import (
     timestamp,
     to_attribute,
 )
-from rayline.errors import RaylineError
+from rayline.errors import RaylineError, RetryableError
 from rayline.events import Event, EventIdentity
 from rayline.hashing import KeyedHash
 
@@ -42,10 +45,13 @@ FINAL_STATES: frozenset[str] = frozenset({"done", "ignored", "rejected"})
 
 _RETENTION = timedelta(days=400)
 _CLAIM_ATTEMPTS = 8
+_REASON_LENGTH = 1_000
+_HELD = "#e.#token = :token AND #e.#state = :held"
+_LOST = "the effect is held by another worker, or has ended"
 
 
 class LeaseLost(RaylineError):
-    """Another worker claimed the effect after this one's lease ran out; nothing was recorded."""
+    """The effect is no longer held: another worker claimed it after the lease ran out. Nothing was recorded."""
 
 
 class CommitConflict(RaylineError):
@@ -62,12 +68,18 @@ class CommitConflict(RaylineError):
 
 @dataclass(frozen=True)
 class EffectState:
-    """What the ledger knows of one effect."""
+    """What the ledger knows of one effect.
+
+    Attributes:
+        attempts: how often it was claimed.
+        crashes: how often a worker died in it, or was killed for overrunning in it.
+    """
 
     state: str
     token: str
     attempts: int
     lease_until: float
+    crashes: int = 0
     version: str = ""
     reason: str = ""
     at: str = ""
@@ -80,6 +92,7 @@ class EffectState:
             token=attribute["token"],
             attempts=attribute.get("attempts", 0),
             lease_until=float(attribute.get("lease_until", 0)),
+            crashes=attribute.get("crashes", 0),
             version=attribute.get("version", ""),
             reason=attribute.get("reason", ""),
             at=attribute.get("at", ""),
@@ -88,11 +101,21 @@ class EffectState:
 
 @dataclass(frozen=True)
 class Claim:
-    """An answer of the ledger: what may run now under ``token``, and the state of everything else."""
+    """An answer of the ledger.
+
+    Attributes:
+        granted: what may run now under ``token``.
+        before: the state of every known effect of the event just before this claim.
+    """
 
     token: str
     granted: frozenset[str]
-    states: Mapping[str, EffectState]
+    before: Mapping[str, EffectState]
+
+    def attempts(self, effect: str) -> int:
+        """Which attempt at an effect this claim is, from 1."""
+        before = self.before.get(effect)
+        return (before.attempts if before else 0) + 1
 
 
 def event_identity(event: Event, keyed_hash: KeyedHash) -> EventIdentity:
@@ -136,28 +159,28 @@ class EffectLedger:
         known: dict[str, EffectState] = {}
         fresh = True
         for _ in range(_CLAIM_ATTEMPTS):
-            wanted = [name for name, _ in effects if name not in known or self._claimable(known[name])]
+            wanted = [name for name in versions if name not in known or self._claimable(known[name])]
             if not wanted:
-                return Claim(token, frozenset(), known)
-            try:
-                self._write_claim(identity, wanted, versions, known, token, fresh=fresh)
-            except ClientError as error:
-                if not is_condition_failure(error):
-                    raise
-                # AWS returns the item that failed the condition, which saves a read.
-                item = error.response.get("Item")
-                known = _effects(item) if item else self.states(identity)  # type: ignore[arg-type]
-                fresh = False
-                continue
-            return Claim(token, frozenset(wanted), known)
+                break
+            found = self._write_claim(identity, wanted, versions, known, token, fresh=fresh)
+            # botocore sends a write again whose answer was lost; the second then meets what the first wrote.
+            if found is None or all(name in found and found[name].token == token for name in wanted):
+                return Claim(token, frozenset(wanted), known)
+            known, fresh = found, False
         return Claim(token, frozenset(), known)
 
     def _claimable(self, state: EffectState) -> bool:
         if state.state in FINAL_STATES:
             return False
-        if state.state != "in_progress":
-            return True
-        return self._clock().timestamp() > state.lease_until + self._clock_skew_seconds
+        return state.state != "in_progress" or self._remaining_seconds(state) < 0
+
+    def busy_seconds(self, state: EffectState | None) -> float:
+        """How long an effect that was not granted may stay with whoever has it, at least a second."""
+        held = state is not None and state.state == "in_progress"
+        return max(1.0, self._remaining_seconds(state) if state and held else 0.0)
+
+    def _remaining_seconds(self, state: EffectState) -> float:
+        return state.lease_until + self._clock_skew_seconds - self._clock().timestamp()
 
     def _write_claim(
         self,
@@ -168,7 +191,8 @@ class EffectLedger:
         token: str,
         *,
         fresh: bool,
-    ) -> None:
+    ) -> dict[str, EffectState] | None:
+        """Write a claim. Returns None where it holds, else what it met instead."""
         now = self._clock()
         names = {"#expires": "expires_at", "#created": "created_at"}
         values: dict[str, Any] = {
@@ -186,6 +210,7 @@ class EffectLedger:
                     "token": token,
                     "lease_until": now.timestamp() + self._lease_seconds,
                     "attempts": (before.attempts if before else 0) + 1,
+                    "crashes": before.crashes if before else 0,
                     "version": versions[name],
                     "at": timestamp(now),
                 }
@@ -197,15 +222,23 @@ class EffectLedger:
                 conditions.append(f"#e{index}.#token = :t{index}")
             elif not fresh:
                 conditions.append(f"attribute_not_exists(#e{index})")
-        self._client.update_item(
-            TableName=self._table,
-            Key={"pk": {"S": identity}},
-            UpdateExpression="SET " + ", ".join(sets),
-            ConditionExpression=" AND ".join(conditions),
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-            ReturnValuesOnConditionCheckFailure="ALL_OLD",
-        )
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": identity}},
+                UpdateExpression="SET " + ", ".join(sets),
+                ConditionExpression=" AND ".join(conditions),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not is_condition_failure(error):
+                raise
+            # AWS returns the item that failed the condition, which saves a read.
+            item = error.response.get("Item")
+            return _effects(item) if item else self.states(identity)  # type: ignore[arg-type]
+        return None
 
     def renew(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         """Extend the lease of effects held under a token.
@@ -213,21 +246,20 @@ class EffectLedger:
         Raises:
             LeaseLost: one of them is held by another, or has ended.
         """
-        names = {"#token": "token", "#lease": "lease_until"}
+        names = {"#token": "token", "#state": "state", "#lease": "lease_until"}
         values = {
             ":token": to_attribute(token),
+            ":held": to_attribute("in_progress"),
             ":lease": to_attribute(self._clock().timestamp() + self._lease_seconds),
         }
+        sets = []
+        conditions = []
         for index, name in enumerate(effects):
             names[f"#e{index}"] = name
-        indexes = range(len(effects))
-        self._conditional_update(
-            identity,
-            "SET " + ", ".join(f"#e{index}.#lease = :lease" for index in indexes),
-            " AND ".join(f"#e{index}.#token = :token" for index in indexes),
-            names,
-            values,
-        )
+            sets.append(f"#e{index}.#lease = :lease")
+            conditions.append(f"#e{index}.#token = :token AND #e{index}.#state = :held")
+        update = self._update(identity, "SET " + ", ".join(sets), " AND ".join(conditions), names, values)
+        self._conditional(update)
 
     def finish(
         self,
@@ -236,8 +268,6 @@ class EffectLedger:
         token: str,
         state: FinalState | OpenState,
         *,
-        attempts: int = 1,
-        version: str = "",
         reason: str = "",
         result: Mapping[str, Any] | None = None,
         calls: Sequence[str] = (),
@@ -251,99 +281,118 @@ class EffectLedger:
         Raises:
             LeaseLost: the effect is no longer held under this token.
             CommitConflict: one of ``writes`` failed on its condition; nothing was written.
+            RetryableError: other transactions were under way on the same items; nothing was written.
         """
-        value = to_attribute(
-            {
-                "state": state,
-                "token": token,
-                "attempts": attempts,
-                "version": version or None,
-                "reason": reason or None,
-                "result": json.dumps(result, sort_keys=True) if result else None,
-                "calls": list(calls) or None,
-                "at": timestamp(self._clock()),
-            }
-        )
-        names = {"#e": effect, "#token": "token"}
-        values = {":value": value, ":token": to_attribute(token)}
-        if not writes:
-            self._conditional_update(identity, "SET #e = :value", "#e.#token = :token", names, values)
-            return
-        update = {
-            "Update": {
-                "TableName": self._table,
-                "Key": {"pk": {"S": identity}},
-                "UpdateExpression": "SET #e = :value",
-                "ConditionExpression": "#e.#token = :token",
-                "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": values,
-            }
+        fields = {
+            "state": state,
+            "at": timestamp(self._clock()),
+            "reason": reason[:_REASON_LENGTH] or None,
+            "result": json.dumps(result, sort_keys=True) if result else None,
+            "calls": list(calls) or None,
         }
+        given = {name: value for name, value in fields.items() if value is not None}
+        update = self._update(
+            identity,
+            "SET " + ", ".join(f"#e.#{name} = :{name}" for name in given) + " REMOVE #e.#lease",
+            _HELD,
+            {"#e": effect, "#token": "token", "#state": "state", "#lease": "lease_until"}
+            | {f"#{name}": name for name in given},
+            _held_by(token) | {f":{name}": to_attribute(value) for name, value in given.items()},
+        )
         try:
-            self._client.transact_write_items(TransactItems=[update, *writes])  # type: ignore[list-item]
-        except ClientError as error:
-            codes = cancellation_codes(error)
-            if codes and codes[0] == "ConditionalCheckFailed":
-                raise LeaseLost(f"effect {effect} is held by another worker") from None
-            if "ConditionalCheckFailed" in codes:
-                raise CommitConflict(codes[1:]) from None
-            raise
+            if writes:
+                self._transact([{"Update": update}, *writes])
+            else:
+                self._conditional(update)
+        except LeaseLost:
+            # botocore sends a write again whose answer was lost; the second then meets what the first wrote.
+            recorded = self.states(identity).get(effect)
+            if recorded is None or (recorded.token, recorded.state) != (token, state):
+                raise
 
-    def record_failure(self, identity: EventIdentity, effect: str, reason: str) -> None:
-        """Record that a worker was killed in a call, whatever token it held; the next delivery reads it."""
+    def record_failure(self, identity: EventIdentity, effect: str, reason: str, *, token: str) -> None:
+        """Record that the worker which claimed under ``token`` died in a call; the next delivery reads it.
+
+        An effect that has ended, or that another worker holds by now, is left alone.
+        """
+        before = self.states(identity).get(effect)
+        if before is not None and (
+            before.state in FINAL_STATES or (before.state == "in_progress" and before.token != token)
+        ):
+            return
         value = {
             "state": "failed",
             "token": secrets.token_hex(8),
-            "attempts": self._attempts(identity, effect) + 1,
+            "attempts": before.attempts if before else 0,
+            "crashes": (before.crashes if before else 0) + 1,
+            "version": before.version if before else "",
             "reason": reason,
             "at": timestamp(self._clock()),
         }
-        self._client.update_item(
-            TableName=self._table,
-            Key={"pk": {"S": identity}},
-            UpdateExpression="SET #e = :value",
-            ExpressionAttributeNames={"#e": effect},
-            ExpressionAttributeValues={":value": to_attribute(value)},
-        )
+        names = {"#e": effect}
+        values = {":value": to_attribute(value)}
+        condition = "attribute_not_exists(#e)"
+        if before is not None:
+            condition = "#e.#token = :before AND #e.#state = :state"
+            names |= {"#token": "token", "#state": "state"}
+            values |= {":before": to_attribute(before.token), ":state": to_attribute(before.state)}
+        with suppress(LeaseLost):
+            self._conditional(self._update(identity, "SET #e = :value", condition, names, values))
 
     def release(self, identity: EventIdentity, effect: str, token: str) -> None:
-        """Give up a claim that a killed worker held, so that the next delivery need not wait for its lease."""
-        try:
-            self._conditional_update(
-                identity,
-                "SET #e.#lease = :zero",
-                "#e.#token = :token",
-                {"#e": effect, "#token": "token", "#lease": "lease_until"},
-                {":zero": to_attribute(0), ":token": to_attribute(token)},
+        """Give up a claim that is still held under ``token``, so that the next delivery need not wait for its lease."""
+        with suppress(LeaseLost):
+            self._conditional(
+                self._update(
+                    identity,
+                    "SET #e.#lease = :zero",
+                    _HELD,
+                    {"#e": effect, "#token": "token", "#state": "state", "#lease": "lease_until"},
+                    {":zero": to_attribute(0), **_held_by(token)},
+                )
             )
-        except LeaseLost:
-            return
 
-    def _attempts(self, identity: EventIdentity, effect: str) -> int:
-        state = self.states(identity).get(effect)
-        return state.attempts if state else 0
-
-    def _conditional_update(
+    def _update(
         self,
         identity: EventIdentity,
         update: str,
         condition: str,
-        names: dict[str, str],
-        values: dict[str, Any],
-    ) -> None:
+        names: Mapping[str, str],
+        values: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "Key": {"pk": {"S": identity}},
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": dict(names),
+            "ExpressionAttributeValues": dict(values),
+        }
+
+    def _conditional(self, update: dict[str, Any]) -> None:
         try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": identity}},
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
-            )
+            self._client.update_item(**update)
         except ClientError as error:
             if is_condition_failure(error):
-                raise LeaseLost("the effect is held by another worker") from None
+                raise LeaseLost(_LOST) from None
             raise
+
+    def _transact(self, items: list[dict[str, Any]]) -> None:
+        try:
+            self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]
+        except ClientError as error:
+            codes = cancellation_codes(error)
+            if codes and codes[0] == CONDITION_FAILED:
+                raise LeaseLost(_LOST) from None
+            if CONDITION_FAILED in codes:
+                raise CommitConflict(codes[1:]) from None
+            if is_service_trouble(error):
+                raise RetryableError("other writes to the same items were under way") from None
+            raise
+
+
+def _held_by(token: str) -> dict[str, Any]:
+    return {":token": to_attribute(token), ":held": to_attribute("in_progress")}
 
 
 def _effects(attributes: Mapping[str, Any]) -> dict[str, EffectState]:

@@ -8,7 +8,15 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from rayline.errors import RejectedEvent
 from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
@@ -38,7 +46,7 @@ class _AwsModel(BaseModel):
 class _Envelope(_AwsModel):
     source: str
     detail_type: str = Field(alias="detail-type")
-    time: datetime
+    time: AwareDatetime
     detail: dict[str, Any]
 
 
@@ -46,8 +54,14 @@ class _S3Bucket(_AwsModel):
     name: str
 
 
+def _fits_a_key(key: str) -> str:
+    if len(key.encode()) > 1024:
+        raise ValueError("an object key has at most 1,024 bytes")
+    return key
+
+
 class _S3Object(_AwsModel):
-    key: str = Field(min_length=1, max_length=1024)
+    key: Annotated[str, AfterValidator(_fits_a_key)] = Field(min_length=1)
     size: int = Field(default=0, ge=0)
     version_id: str = Field(alias="version-id", min_length=1)
 
@@ -65,10 +79,17 @@ class _ImportJob(_AwsModel):
     output_s3_uri: str = Field(alias="outputS3Uri")
 
 
+_Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
+
+
+def _text_of_number(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
+
+
 class _ImageSet(_AwsModel):
     datastore_id: str = Field(alias="datastoreId")
     image_set_id: str = Field(alias="imagesetId")
-    version: Annotated[str, BeforeValidator(str)] = Field(alias="imageSetVersion")
+    version: Annotated[_Version, BeforeValidator(_text_of_number)] = Field(alias="imageSetVersion")
     workflow_status: str = Field(default="", alias="imageSetWorkflowStatus")
     is_primary: bool | None = Field(default=None, alias="isPrimary")
 
@@ -79,10 +100,12 @@ class _Verification(_AwsModel):
     verification_id: str = Field(alias="verificationId")
     datastore_id: str = Field(alias="datastoreId")
     image_set_id: str = Field(alias="imageSetId")
-    image_set_version: str = Field(alias="imageSetVersion")
+    image_set_version: _Version = Field(alias="imageSetVersion")
     label: Label
     findings: str = ""
     verifier: str
+    # To the microsecond, where an envelope's time has whole seconds: two acts may follow each other quickly.
+    verified_at: AwareDatetime | None = Field(default=None, alias="verifiedAt")
 
 
 class _PipelineStep(_AwsModel):
@@ -133,9 +156,9 @@ def _verified(envelope: _Envelope, site: str) -> Event:
     if detail.site != site:
         raise RejectedEvent("OTHER_SITE", "the verification belongs to another site's processor")
     return Verified(
-        occurred_at=envelope.time,
+        occurred_at=detail.verified_at or envelope.time,
         action="revoked" if envelope.detail_type == "Verification Revoked" else "verified",
-        **detail.model_dump(exclude={"schema_version"}),
+        **detail.model_dump(exclude={"schema_version", "verified_at"}),
     )
 
 

@@ -9,6 +9,10 @@ class RetryableError(RaylineError):
     """Something outside is not ready; the same call may succeed later."""
 
 
+class PluginFailed(RaylineError):
+    """A plugin failed unexpectedly in a call whose policy is to retry; the message counts as failed."""
+
+
 class ConfigurationError(RaylineError):
     """A setting is missing or wrong; the message names it and gives an example."""
 

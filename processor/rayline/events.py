@@ -81,7 +81,7 @@ class Verified(_Event):
     image_set_id: str
     image_set_version: str
     label: Label
-    findings: str = ""
+    findings: str = Field(default="", repr=False)
     verifier: str
 
     def identity_parts(self) -> tuple[str, ...]:

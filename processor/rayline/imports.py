@@ -5,8 +5,10 @@
     open ──seal──▶ sealed ──StartDICOMImportJob──▶ started ──manifests read──▶ accounted
 
 A batch belongs to the worker that opened it and is written by nobody else. The owner renews its lease; once that
-has run out, a reminder in the queue lets another worker seal the batch, after it deleted the files that no
-instance of the ledger claims. The client token of the job is the batch id, so a repeated start is the same job.
+has run out, a reminder in the queue lets another worker seal the batch. An instance is recorded in a batch only
+while that is open and its owner's (:meth:`ImportBatches.still_open`), so a sealed batch gains none. What lies in a
+sealed batch without an instance that claims it is deleted before the job starts. The client token of the job is
+the batch id, so a repeated start is the same job. The one reminder stays in the queue until the job has started.
 Limits: 5,000 files and 10 GB a job (AWS HealthImaging endpoints and quotas).
 """
 
@@ -20,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from botocore.exceptions import ClientError
 
+from rayline.aws import MAX_DELAY_SECONDS
 from rayline.dynamodb import (
     Item,
+    TransactItem,
     from_attributes,
     is_condition_failure,
     timestamp,
@@ -29,6 +33,7 @@ from rayline.dynamodb import (
     to_attributes,
 )
 from rayline.envelopes import BatchDue, batch_due_body
+from rayline.errors import RetryableError
 from rayline.instances import InstanceLedger
 from rayline.names import IMPORT_PREFIX, IMPORT_RESULT_PREFIX
 
@@ -39,10 +44,14 @@ if TYPE_CHECKING:
 MAX_FILES = 5_000
 MAX_BYTES = 10 * 1000**3
 MAX_OPEN_QUIETS = 10  # a batch that never falls quiet is sealed after this many quiet periods
-_SQS_MAX_DELAY_SECONDS = 900
 _DELETES_A_CALL = 1_000
 
 _log = structlog.get_logger()
+
+
+def batch_key(batch_id: str) -> str:
+    """Key of a batch's item in the tracking table."""
+    return f"BATCH#{batch_id}"
 
 
 def batch_prefix(batch_id: str) -> str:
@@ -108,20 +117,31 @@ class ImportBatches:
         batch.last_stored_at = self._clock()
         return batch.batch_id
 
-    def discard(self, batch_id: str, instance_id: str) -> None:
-        """Take a file back out of a batch that is still open here, since its instance was not recorded."""
-        self._clients.s3.delete_object(
-            Bucket=self._settings.imports_bucket, Key=file_key(batch_id, instance_id)
-        )
-        if self._current and self._current.batch_id == batch_id:
-            self._current.files.discard(instance_id)
+    def still_open(self, batch_id: str) -> TransactItem:
+        """The condition under which an instance may be recorded in a batch: it is open, and this worker's."""
+        return {
+            "ConditionCheck": {
+                "TableName": self._ledger.table,
+                "Key": {"pk": {"S": batch_key(batch_id)}},
+                "ConditionExpression": "#state = :open AND #owner = :owner",
+                "ExpressionAttributeNames": {"#state": "state", "#owner": "owner"},
+                "ExpressionAttributeValues": {":open": {"S": "open"}, ":owner": {"S": self._owner}},
+            }
+        }
+
+    def forget(self, batch_id: str) -> None:
+        """Fill a new batch from now on, since another worker has sealed this one."""
+        with self._lock:
+            if self._current is not None and self._current.batch_id == batch_id:
+                _log.warning("import_batch_lease_lost", batch_id=batch_id)
+                self._current = None
 
     def _usable(self, size_bytes: int) -> OpenBatch:
         batch = self._current
         if batch and self._lease_is_doubtful(batch):
             # Another worker may have sealed it: never append to what may be sealed.
-            _log.warning("import_batch_lease_lost", batch_id=batch.batch_id)
-            self._current = batch = None
+            self.forget(batch.batch_id)
+            batch = None
         if batch and (len(batch.files) >= MAX_FILES or batch.size_bytes + size_bytes > MAX_BYTES):
             self.seal_current()
             batch = None
@@ -134,7 +154,7 @@ class ImportBatches:
         now = self._clock()
         batch = OpenBatch(uuid.uuid4().hex, opened_at=now, last_stored_at=now, renewed_at=now)
         item = {
-            "pk": f"BATCH#{batch.batch_id}",
+            "pk": batch_key(batch.batch_id),
             "type": "batch",
             "site": self._settings.site,
             "batch_id": batch.batch_id,
@@ -144,7 +164,7 @@ class ImportBatches:
             "opened_at": timestamp(now),
         }
         # The reminder goes out first: a reminder without a batch is harmless, a batch without one is not.
-        self.remind(batch.batch_id, self._rescue_delay_seconds())
+        self._send_reminder(batch.batch_id)
         self._clients.dynamodb.put_item(TableName=self._ledger.table, Item=to_attributes(item))
         self._current = batch
         _log.info("import_batch_opened", batch_id=batch.batch_id)
@@ -160,12 +180,7 @@ class ImportBatches:
         if self._update(batch.batch_id, "open", {"lease_until": lease}, owned=True):
             batch.renewed_at = now
         else:
-            self._forget(batch)
-
-    def _forget(self, batch: OpenBatch) -> None:
-        with self._lock:
-            if self._current is batch:
-                self._current = None
+            self.forget(batch.batch_id)
 
     # -- sealing -----------------------------------------------------------------------------------------------
 
@@ -197,22 +212,25 @@ class ImportBatches:
             return
         self._start(batch.batch_id)
 
-    def look_after(self, batch_id: str) -> None:
-        """Answer a reminder: seal an abandoned batch, start one that was only sealed, or wait for the owner."""
-        item = self._item(batch_id)
+    def look_after(self, batch_id: str) -> float | None:
+        """Answer a reminder: seal an abandoned batch, or start the job of one that was only sealed.
+
+        Returns:
+            Seconds until the reminder must come again, None once it has done its work.
+        """
+        item = self._ledger.item(batch_key(batch_id))
         if item is None or item["state"] in ("started", "accounted"):
-            return
+            return None
         if item["state"] == "open":
             expires = float(item["lease_until"]) + self._settings.clock_skew_seconds
             remaining = expires - self._clock().timestamp()
             if remaining > 0:
-                self.remind(batch_id, remaining + 1)
-                return
+                return remaining + 1
             if not self._take_over(item):
-                self.remind(batch_id, self._rescue_delay_seconds())
-                return
+                return self._rescue_delay_seconds()
             _log.info("import_batch_rescued", batch_id=batch_id)
         self._start(batch_id)
+        return None
 
     def _take_over(self, item: Item) -> bool:
         """Seal an abandoned batch, unless its owner renewed it just now."""
@@ -244,7 +262,6 @@ class ImportBatches:
             self._update(batch_id, "sealed", {"state": "accounted", "file_count": 0})
             return
         bucket = self._settings.imports_bucket
-        self.remind(batch_id, self._rescue_delay_seconds())
         job = self._clients.medical_imaging.start_dicom_import_job(
             jobName=batch_id,
             dataAccessRoleArn=self._settings.import_role_arn,
@@ -271,11 +288,15 @@ class ImportBatches:
             unclaimed += [key for key in keys if key not in claimed]
         for start in range(0, len(unclaimed), _DELETES_A_CALL):
             chunk = unclaimed[start : start + _DELETES_A_CALL]
-            self._clients.s3.delete_objects(
-                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk]}
+            response = self._clients.s3.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True}
             )
+            if response.get("Errors"):
+                raise RetryableError(
+                    "files that no instance claims could not be deleted from an import batch"
+                )
         if unclaimed:
-            _log.warning("import_batch_unclaimed_files_deleted", batch_id=batch_id, files=len(unclaimed))
+            _log.info("import_batch_unclaimed_files_deleted", batch_id=batch_id, files=len(unclaimed))
         return kept
 
     def _claimed(self, batch_id: str, keys: list[str]) -> set[str]:
@@ -284,7 +305,7 @@ class ImportBatches:
             wanted: dict[str, Any] = {
                 self._ledger.table: {
                     "Keys": [
-                        {"pk": {"S": f"INSTANCE#{self._settings.site}#{instance_id_of(key)}"}}
+                        {"pk": {"S": self._ledger.instance_key(instance_id_of(key))}}
                         for key in keys[start : start + 100]
                     ],
                     "ConsistentRead": True,
@@ -305,19 +326,16 @@ class ImportBatches:
         """Record that every file of a batch is imported or in quarantine."""
         self._update(batch_id, None, {"state": "accounted", **counts})
 
-    def remind(self, batch_id: str, delay_seconds: float) -> None:
-        """Send ourselves a reminder to look after a batch."""
+    def _send_reminder(self, batch_id: str) -> None:
         body = batch_due_body(BatchDue(site=self._settings.site, batch_id=batch_id), self._clock())
-        delay = min(_SQS_MAX_DELAY_SECONDS, max(0, round(delay_seconds)))
         self._clients.sqs.send_message(
-            QueueUrl=self._settings.queue_url, MessageBody=body, DelaySeconds=delay
+            QueueUrl=self._settings.queue_url,
+            MessageBody=body,
+            DelaySeconds=min(MAX_DELAY_SECONDS, round(self._rescue_delay_seconds())),
         )
 
     def _rescue_delay_seconds(self) -> float:
         return self._settings.lease_seconds + self._settings.clock_skew_seconds + 1
-
-    def _item(self, batch_id: str) -> Item | None:
-        return self._ledger.item(f"BATCH#{batch_id}")
 
     def _update(
         self, batch_id: str, state: str | None, fields: dict[str, Any], *, owned: bool = False
@@ -337,7 +355,7 @@ class ImportBatches:
         try:
             self._clients.dynamodb.update_item(
                 TableName=self._ledger.table,
-                Key={"pk": {"S": f"BATCH#{batch_id}"}},
+                Key={"pk": {"S": batch_key(batch_id)}},
                 UpdateExpression="SET " + ", ".join(f"#f{index} = :f{index}" for index in range(len(fields))),
                 ConditionExpression=" AND ".join(conditions),
                 ExpressionAttributeNames=names,

@@ -9,7 +9,8 @@ One table, hash key ``pk``; the key says what an item is:
 ``IMAGESET#datastore#id``     one HealthImaging image set and its verification
 ``VERIFICATION#id``           one act of a radiologist
 ``TRAINING#site#n``           the n-th training run of a site
-``COUNTER#site``              verified image sets so far
+``EXECUTION#arn``             how the training step of a pipeline execution ended
+``COUNTER#site``              verifications so far
 ``OUTBOX#id``                 one event of ours that has not left yet (see :mod:`rayline.outbox`)
 ============================  =========================================================================
 
@@ -26,10 +27,12 @@ from botocore.exceptions import ClientError
 
 from rayline.dicom.instance import Receipt
 from rayline.dynamodb import (
+    CONDITION_FAILED,
     Item,
     TransactItem,
     cancellation_codes,
     from_attributes,
+    is_condition_failure,
     query,
     scan,
     timestamp,
@@ -50,6 +53,15 @@ class Stage(StrEnum):
     QUARANTINED = "quarantined"
     DUPLICATE = "duplicate"
     RELEASED = "released"
+
+
+class VerificationState(StrEnum):
+    """What became of an act of a radiologist."""
+
+    ANNOUNCED = "announced"
+    RECORDED = "recorded"
+    SUPERSEDED = "superseded"  # a later act on the same image set was recorded before it
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,13 @@ class InstanceLedger:
         """The id of a received object version: 32 hex digits that say nothing about its key."""
         return self._hash.of("instance", bucket, key, version_id)
 
+    def instance_key(self, instance_id: str) -> str:
+        """Key of an instance's item."""
+        return f"INSTANCE#{self._site}#{instance_id}"
+
+    def _uid_key(self, received_uid_hash: str) -> str:
+        return f"UID#{self._site}#{received_uid_hash}"
+
     def uid_hash(self, sop_instance_uid: str) -> str:
         """The keyed hash of a received SOP Instance UID."""
         return self._hash.of("uid", sop_instance_uid)
@@ -123,7 +142,7 @@ class InstanceLedger:
             "receipts": receipts,
         }
         hold = {
-            "pk": f"UID#{self._site}#{received.received_uid_hash}",
+            "pk": self._uid_key(received.received_uid_hash or ""),
             "type": "uid",
             "instance_id": received.instance_id,
             "content_sha256": received.content_sha256,
@@ -143,7 +162,33 @@ class InstanceLedger:
             "quarantined_site": self._site,
             "quarantined_at": timestamp(self._clock()),
         }
-        return self._put(item, "attribute_not_exists(pk) OR #stage = :batched", {":batched": Stage.BATCHED})
+        return self._put(item, "attribute_not_exists(pk)")
+
+    def import_refused_writes(self, item: Item, reason: str) -> list[TransactItem]:
+        """Writes that make a batched instance *quarantined*, and let go of its UID so that it may be sent again."""
+        now = timestamp(self._clock())
+        quarantined = {
+            "TableName": self.table,
+            "Key": {"pk": {"S": item["pk"]}},
+            "UpdateExpression": "SET #stage = :quarantined, reason = :reason, quarantined_site = :site, "
+            "quarantined_at = :now, updated_at = :now",
+            "ConditionExpression": "#stage = :batched",
+            "ExpressionAttributeNames": {"#stage": "stage"},
+            "ExpressionAttributeValues": {
+                ":quarantined": {"S": Stage.QUARANTINED.value},
+                ":batched": {"S": Stage.BATCHED.value},
+                ":reason": {"S": reason},
+                ":site": {"S": self._site},
+                ":now": {"S": now},
+            },
+        }
+        hold = {
+            "TableName": self.table,
+            "Key": {"pk": {"S": self._uid_key(item["received_uid_hash"])}},
+            "ConditionExpression": "instance_id = :mine",
+            "ExpressionAttributeValues": {":mine": {"S": item["instance_id"]}},
+        }
+        return [{"Update": quarantined}, {"Delete": hold}]
 
     def duplicate_write(self, received: Received, of_instance_id: str) -> TransactItem:
         """The write that records a received object as a second copy of one that is already here."""
@@ -152,7 +197,7 @@ class InstanceLedger:
 
     def _instance_item(self, received: Received, stage: Stage) -> dict[str, Any]:
         return {
-            "pk": f"INSTANCE#{self._site}#{received.instance_id}",
+            "pk": self.instance_key(received.instance_id),
             "type": "instance",
             "site": self._site,
             "instance_id": received.instance_id,
@@ -180,11 +225,11 @@ class InstanceLedger:
 
     def instance(self, instance_id: str) -> Item | None:
         """The ledger's item of one instance."""
-        return self.item(f"INSTANCE#{self._site}#{instance_id}")
+        return self.item(self.instance_key(instance_id))
 
     def uid_holder(self, received_uid_hash: str) -> Item | None:
         """The item that says which instance holds a received SOP Instance UID."""
-        return self.item(f"UID#{self._site}#{received_uid_hash}")
+        return self.item(self._uid_key(received_uid_hash))
 
     def item(self, key: str) -> Item | None:
         """One item by its key, read consistently."""
@@ -198,11 +243,12 @@ class InstanceLedger:
             {
                 "Update": {
                     "TableName": self.table,
-                    "Key": {"pk": {"S": f"INSTANCE#{self._site}#{instance_id}"}},
+                    "Key": {"pk": {"S": self.instance_key(instance_id)}},
                     "UpdateExpression": "SET #stage = :imported, image_set_id = :image_set, updated_at = :now",
-                    "ConditionExpression": "attribute_exists(pk)",
+                    "ConditionExpression": "#stage IN (:batched, :imported)",
                     "ExpressionAttributeNames": {"#stage": "stage"},
                     "ExpressionAttributeValues": {
+                        ":batched": {"S": Stage.BATCHED.value},
                         ":imported": {"S": Stage.IMPORTED.value},
                         ":image_set": {"S": image_set_id},
                         ":now": {"S": now},
@@ -230,7 +276,7 @@ class InstanceLedger:
                     ExpressionAttributeValues={**values, ":type": {"S": "image_set"}, ":version": version},
                 )
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+                if not is_condition_failure(error):
                     raise
 
     def image_set(self, datastore_id: str, image_set_id: str) -> Item | None:
@@ -250,7 +296,7 @@ class InstanceLedger:
         """Record that an instance left quarantine as a new upload."""
         self._client.update_item(
             TableName=self.table,
-            Key={"pk": {"S": f"INSTANCE#{self._site}#{instance_id}"}},
+            Key={"pk": {"S": self.instance_key(instance_id)}},
             UpdateExpression="SET #stage = :released, updated_at = :now REMOVE quarantined_site",
             ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeNames={"#stage": "stage"},
@@ -276,17 +322,19 @@ class InstanceLedger:
                 self._client.transact_write_items(TransactItems=chunk)  # type: ignore[arg-type]
             except ClientError as error:
                 codes = cancellation_codes(error)
-                if "ConditionalCheckFailed" not in codes:
+                if CONDITION_FAILED not in codes:
                     raise
                 # An unknown instance id is a file that we did not batch; the rest of the chunk is still true.
-                rest = [
-                    write
-                    for write, code in zip(chunk, codes, strict=True)
-                    if code != "ConditionalCheckFailed"
-                ]
-                self._write_all(rest)
+                self._write_all(
+                    write for write, code in zip(chunk, codes, strict=True) if code != CONDITION_FAILED
+                )
 
 
 def image_set_key(datastore_id: str, image_set_id: str) -> str:
     """Key of an image set's item."""
     return f"IMAGESET#{datastore_id}#{image_set_id}"
+
+
+def verification_key(verification_id: str) -> str:
+    """Key of a verification's item."""
+    return f"VERIFICATION#{verification_id}"

@@ -15,8 +15,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from botocore.exceptions import BotoCoreError, ClientError
 
 from rayline.dynamodb import Item, TransactItem, query, timestamp, to_attribute, to_attributes
+from rayline.observability.logs import failure_fields
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -72,7 +74,7 @@ class Outbox:
             "detail_type": entry.detail_type,
             "detail": json.dumps(entry.detail, sort_keys=True),
             "created_at": timestamp(self._clock()),
-            # EventBridge ids are random, so the shards fill evenly and no partition takes every write.
+            # Ids are random, so the shards fill evenly and no partition of the index takes every write.
             "outbox_shard": str(zlib.crc32(entry.entry_id.encode()) % SHARDS),
         }
         return {"Put": {"TableName": self._table, "Item": to_attributes(item)}}
@@ -83,35 +85,42 @@ class Outbox:
         sent = 0
         for start in range(0, len(pending), _ENTRIES_A_CALL):
             chunk = pending[start : start + _ENTRIES_A_CALL]
-            response = self._events.put_events(
-                Entries=[
-                    {
-                        "EventBusName": self._event_bus,
-                        "Source": entry.source,
-                        "DetailType": entry.detail_type,
-                        "Detail": json.dumps(entry.detail, sort_keys=True),
-                    }
-                    for entry in chunk
-                ]
-            )
-            # PutEvents answers 200 with failed entries (EventBridge API reference), so each is looked at.
-            for entry, answer in zip(chunk, response["Entries"], strict=True):
-                if answer.get("ErrorCode"):
-                    _log.warning(
-                        "outbox_entry_refused", error_code=answer["ErrorCode"], entry_id=entry.entry_id
-                    )
-                    continue
-                self._mark_sent(entry)
-                sent += 1
+            try:
+                sent += self._send(chunk)
+            except (BotoCoreError, ClientError) as error:
+                # Nothing is lost: what is written leaves with the next drain.
+                _log.warning("outbox_not_sent", **failure_fields(error))
+        return sent
+
+    def _send(self, entries: list[OutboxEntry]) -> int:
+        response = self._events.put_events(
+            Entries=[
+                {
+                    "EventBusName": self._event_bus,
+                    "Source": entry.source,
+                    "DetailType": entry.detail_type,
+                    "Detail": json.dumps(entry.detail, sort_keys=True),
+                }
+                for entry in entries
+            ]
+        )
+        sent = 0
+        # PutEvents answers 200 with failed entries (EventBridge API reference), so each is looked at.
+        for entry, answer in zip(entries, response["Entries"], strict=True):
+            if answer.get("ErrorCode"):
+                _log.warning("outbox_entry_refused", error_code=answer["ErrorCode"], entry_id=entry.entry_id)
+                continue
+            self._mark_sent(entry)
+            sent += 1
         return sent
 
     def _mark_sent(self, entry: OutboxEntry) -> None:
-        """Take an entry off the index of those to send; the item itself stays a while, as a trail."""
+        """Take an entry off the index of those to send; without its detail, the item stays a while as a trail."""
         now = self._clock()
         self._dynamodb.update_item(
             TableName=self._table,
             Key={"pk": {"S": f"OUTBOX#{entry.entry_id}"}},
-            UpdateExpression="SET sent_at = :now, expires_at = :expires REMOVE outbox_shard",
+            UpdateExpression="SET sent_at = :now, expires_at = :expires REMOVE outbox_shard, detail",
             ExpressionAttributeValues={
                 ":now": to_attribute(timestamp(now)),
                 ":expires": to_attribute(int((now + _TRAIL).timestamp())),

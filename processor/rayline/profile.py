@@ -51,15 +51,21 @@ def load_profile(path: Path) -> SiteProfile:
         ConfigurationError: the file is missing, is no YAML, or has a wrong field, which is named.
     """
     try:
-        document = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError):
         raise ConfigurationError(
-            f"no site profile at {path}; set RAYLINE_SITE_PROFILE to a file of config/site/"
+            f"no readable site profile at {path}; set RAYLINE_SITE_PROFILE to a file of config/site/"
         ) from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"the site profile {path} is not YAML: {error}") from None
     try:
         return SiteProfile.model_validate(document or {})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-        raise ConfigurationError(f"the site profile {path} is wrong: {problems}") from None
+        raise ConfigurationError(f"the site profile {path} is wrong: {problems_of(error)}") from None
+
+
+def problems_of(error: ValidationError) -> str:
+    """Each wrong field and what is wrong with it, without its value."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'document'}: {problem['msg']}" for problem in error.errors()
+    )

@@ -23,6 +23,7 @@ from rayline.settings import Settings
 from rayline.stages.evaluated import EvaluatedStage
 from rayline.stages.ingested import IngestedStage
 from rayline.stages.intake import IntakeStage
+from rayline.stages.rejected import RejectedStage
 from rayline.stages.screen import ScreenStage
 from rayline.stages.trained import TrainedStage
 from rayline.stages.training import TrainingStage
@@ -76,6 +77,7 @@ def build_registry(profile: SiteProfile, services: Services) -> PluginRegistry:
                 TrainingStage,
                 TrainedStage,
                 EvaluatedStage,
+                RejectedStage,
             )
         ),
     ]

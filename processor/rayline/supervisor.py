@@ -4,12 +4,11 @@ import multiprocessing
 import secrets as random_secrets
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,15 +17,17 @@ from pydantic import SecretStr
 from rayline.aws import Clients
 from rayline.dispatcher import PLUGIN_CRASHED, PLUGIN_TIMEOUT
 from rayline.effects import EffectLedger
-from rayline.events import EventIdentity
+from rayline.message_queue import MessageQueue
 from rayline.observability.logs import failure_fields
 from rayline.runtime import build_runtime, effect_ledger, utc_now
 from rayline.settings import Settings
-from rayline.watch import Unwatched
+from rayline.watch import Begun, Entered, Holding, Left, MessageInHand, Received, Report, Settled, Unwatched
 from rayline.worker import run_worker
 
 _TICK_SECONDS = 0.2
-_RESTART_PAUSE_SECONDS = 0.5
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 10.0
+_EARLY_SECONDS = 10.0
 DRAIN_SECONDS = 25.0  # ECS sends SIGKILL 30 s after SIGTERM unless stopTimeout says otherwise
 
 _log = structlog.get_logger()
@@ -44,24 +45,35 @@ class _WorkerState:
 
     name: str
     process: BaseProcess
-    pipe: Connection
-    messages: tuple[str, ...] = ()
-    identity: EventIdentity | None = None
-    effects: tuple[str, ...] = ()
-    token: str = ""
+    pipe: "Connection[object, Report]"
+    started: float
+    messages: dict[str, MessageInHand] = field(default_factory=dict)
+    begun: str | None = None
+    holding: Holding | None = None
     calls: list[_Call] = field(default_factory=list)
     blamed: str | None = None
 
-    def take(self, report: Sequence[Any]) -> None:
-        """Take one report in."""
+    def listen(self) -> None:
+        """Take in every report that has arrived."""
+        try:
+            while self.pipe.poll():
+                self._take(self.pipe.recv())
+        except (EOFError, OSError):
+            return  # the pipe ends with its worker; what was said before is taken in
+
+    def _take(self, report: Report) -> None:
         match report:
-            case ("messages", handles):
-                self.messages = handles
-            case ("holding", identity, effects, token):
-                self.identity, self.effects, self.token = identity, effects, token
-            case ("enter", effect, timeout_seconds):
+            case Received(messages):
+                self.messages = {message.message_id: message for message in messages}
+            case Begun(message_id):
+                self.begun = message_id
+            case Settled(message_id):
+                self.messages.pop(message_id, None)
+            case Holding():
+                self.holding = report
+            case Entered(effect, timeout_seconds):
                 self.calls.append(_Call(effect, time.monotonic() + timeout_seconds))
-            case ("leave",):
+            case Left():
                 self.calls.pop()
 
 
@@ -73,8 +85,11 @@ class Supervisor:
         self._secrets = secrets
         self._clients = clients
         self._effects: EffectLedger = effect_ledger(clients, settings, utc_now)
+        self._queue = MessageQueue(clients.sqs, settings.queue_url)
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_WorkerState] = []
+        self._early_deaths = 0
+        self._next_start = 0.0
         self._stopping = False
 
     def check(self) -> list[str]:
@@ -93,37 +108,33 @@ class Supervisor:
         plugins = self.check()
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        for _ in range(self._settings.workers):
-            self._start_worker()
+        self._start_missing()
         _log.info("processor_started", workers=self._settings.workers, plugins=plugins)
         while not self._stopping:
             self._listen(_TICK_SECONDS)
             self._end_overruns()
-            self._replace_the_dead()
+            self._bury_the_dead()
+            self._start_missing()
         self._drain()
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _start_worker(self) -> None:
-        name = f"{self._settings.site}-{random_secrets.token_hex(4)}"
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=run_worker, args=(self._settings, self._secrets, name, theirs), name=name, daemon=True
-        )
-        process.start()
-        theirs.close()
-        self._workers.append(_WorkerState(name, process, ours))
+    def _start_missing(self) -> None:
+        while len(self._workers) < self._settings.workers and time.monotonic() >= self._next_start:
+            name = f"{self._settings.site}-{random_secrets.token_hex(4)}"
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(
+                target=run_worker, args=(self._settings, self._secrets, name, theirs), name=name, daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._workers.append(_WorkerState(name, process, ours, time.monotonic()))
 
     def _listen(self, seconds: float) -> None:
         pipes = {worker.pipe: worker for worker in self._workers}
         for pipe in wait(list(pipes), timeout=seconds):
-            worker = pipes[pipe]  # type: ignore[index]
-            try:
-                while worker.pipe.poll():
-                    worker.take(worker.pipe.recv())
-            except (EOFError, OSError):
-                continue
+            pipes[pipe].listen()  # type: ignore[index]
 
     def _end_overruns(self) -> None:
         now = time.monotonic()
@@ -135,43 +146,59 @@ class Supervisor:
                 worker.blamed = overrun.effect
                 worker.process.kill()
 
-    def _replace_the_dead(self) -> None:
+    def _bury_the_dead(self) -> None:
         for worker in [each for each in self._workers if not each.process.is_alive()]:
-            self._workers.remove(worker)
-            self._clean_up(worker)
-            if not self._stopping:
-                time.sleep(_RESTART_PAUSE_SECONDS)
-                self._start_worker()
+            self._bury(worker)
 
-    def _clean_up(self, worker: _WorkerState) -> None:
+    def _bury(self, worker: _WorkerState) -> None:
         """Record why a worker died, and give back what it held."""
-        try:
-            while worker.pipe.poll():
-                worker.take(worker.pipe.recv())
-        except (EOFError, OSError):
-            pass  # the pipe ends with its worker; what was said before is taken in
-        worker.pipe.close()
+        self._workers.remove(worker)
         worker.process.join()
+        worker.listen()
+        worker.pipe.close()
         log = _log.info if worker.process.exitcode == 0 else _log.warning
         log("worker_ended", worker=worker.name, status=worker.process.exitcode)
+        self._pace(worker)
+        if worker.holding is not None:
+            holding = worker.holding
+            self._guarded(worker, lambda: self._record(worker, holding))
+            for effect in holding.effects:
+                self._guarded(worker, lambda each=effect: self._release(holding, each))  # type: ignore[misc]
+        for message in worker.messages.values():
+            self._guarded(worker, lambda each=message: self._give_back(worker, each))  # type: ignore[misc]
+
+    def _pace(self, worker: _WorkerState) -> None:
+        """Start the next worker at once, but ever later while workers die soon after their start."""
+        early = worker.blamed is None and time.monotonic() - worker.started < _EARLY_SECONDS
+        self._early_deaths = self._early_deaths + 1 if early else 0
+        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self._early_deaths, 10))
+        self._next_start = time.monotonic() + pause
+
+    def _record(self, worker: _WorkerState, holding: Holding) -> None:
+        if worker.blamed is not None:
+            reason, effect = PLUGIN_TIMEOUT, worker.blamed
+        elif worker.calls:
+            reason, effect = PLUGIN_CRASHED, worker.calls[-1].effect
+        else:
+            return
+        self._effects.record_failure(holding.identity, effect, reason, token=holding.token)
+
+    def _release(self, holding: Holding, effect: str) -> None:
+        self._effects.release(holding.identity, effect, holding.token)
+
+    def _give_back(self, worker: _WorkerState, message: MessageInHand) -> None:
+        """Let the message at work return, which counts; those that only lay by go back as if never received."""
+        if message.message_id == worker.begun:
+            self._queue.hide(message, 0)
+        else:
+            self._queue.put_back(message)
+
+    def _guarded(self, worker: _WorkerState, act: Callable[[], None]) -> None:
         try:
-            if worker.identity is not None:
-                self._record(worker, worker.identity)
-            for receipt_handle in worker.messages:
-                self._clients.sqs.change_message_visibility(
-                    QueueUrl=self._settings.queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=0
-                )
+            act()
         except (BotoCoreError, ClientError) as error:
             # Leases and visibility run out by themselves; this only would have been quicker.
             _log.warning("worker_clean_up_failed", worker=worker.name, **failure_fields(error))
-
-    def _record(self, worker: _WorkerState, identity: EventIdentity) -> None:
-        for effect in worker.effects:
-            self._effects.release(identity, effect, worker.token)
-        if worker.blamed is not None:
-            self._effects.record_failure(identity, worker.blamed, PLUGIN_TIMEOUT)
-        elif worker.calls:
-            self._effects.record_failure(identity, worker.calls[-1].effect, PLUGIN_CRASHED)
 
     def _drain(self) -> None:
         _log.info("processor_draining", workers=len(self._workers))
@@ -181,8 +208,8 @@ class Supervisor:
         while self._workers and time.monotonic() < deadline:
             self._listen(_TICK_SECONDS)
             self._end_overruns()
-            self._replace_the_dead()
-        for worker in self._workers:
+            self._bury_the_dead()
+        for worker in list(self._workers):
             worker.process.kill()
-        self._replace_the_dead()
+            self._bury(worker)
         _log.info("processor_stopped")

@@ -13,7 +13,7 @@ from rayline.dynamodb import timestamp, to_attributes
 from rayline.envelopes import API_SOURCE
 from rayline.errors import RaylineError
 from rayline.events import SCHEMA_VERSION, Label
-from rayline.instances import InstanceLedger
+from rayline.instances import InstanceLedger, VerificationState, verification_key
 from rayline.outbox import Outbox, OutboxEntry
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Verifier:
     def verify(
         self, verifications: Sequence[Verification], verifier: str, *, revoke: bool = False
     ) -> list[str]:
-        """Record verifications and announce them. Returns their ids.
+        """Record verifications and announce them, each in one transaction. Returns their ids.
 
         Args:
             verifier: the radiologist's account name, not a patient's.
@@ -79,6 +79,7 @@ class Verifier:
         entries = []
         for verification in verifications:
             verification_id = str(uuid.uuid4())
+            verified_at = timestamp(self._clock())
             entry = OutboxEntry(
                 verification_id,
                 API_SOURCE,
@@ -93,10 +94,11 @@ class Verifier:
                     "label": verification.label,
                     "findings": verification.findings,
                     "verifier": verifier,
+                    "verifiedAt": verified_at,
                 },
             )
             item = {
-                "pk": f"VERIFICATION#{verification_id}",
+                "pk": verification_key(verification_id),
                 "type": "verification",
                 "site": self._site,
                 "verification_id": verification_id,
@@ -106,8 +108,8 @@ class Verifier:
                 "label": verification.label,
                 "verifier": verifier,
                 "action": "revoked" if revoke else "verified",
-                "state": "announced",
-                "created_at": timestamp(self._clock()),
+                "state": VerificationState.ANNOUNCED,
+                "created_at": verified_at,
             }
             put = {
                 "Put": {

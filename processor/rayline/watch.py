@@ -1,10 +1,67 @@
 """What a worker tells its supervisor, so that an overrun or a crash can be ended, blamed and recorded."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Protocol
 
 from rayline.events import EventIdentity
+
+
+@dataclass(frozen=True)
+class MessageInHand:
+    """A received message that still has to be settled; its body may name a patient."""
+
+    message_id: str
+    receipt_handle: str
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Received:
+    """Report: these messages were received."""
+
+    messages: tuple[MessageInHand, ...]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Report: a message's handling began."""
+
+    message_id: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Report: a message was deleted or given back."""
+
+    message_id: str
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Report: these effects of an event are held under a token."""
+
+    identity: EventIdentity
+    effects: tuple[str, ...]
+    token: str
+
+
+@dataclass(frozen=True)
+class Entered:
+    """Report: a call of an implementation began, and may take so long."""
+
+    effect: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class Left:
+    """Report: the innermost call ended."""
+
+
+Report = Received | Begun | Settled | Holding | Entered | Left
 
 
 class Watch(Protocol):
@@ -26,3 +83,35 @@ class Unwatched:
     def calling(self, effect: str, timeout_seconds: float) -> AbstractContextManager[None]:
         """Report nothing."""
         return nullcontext()
+
+
+class PipeWatch:
+    """Tells the supervisor, over a pipe, what this worker holds and does."""
+
+    def __init__(self, pipe: "Connection[Report, object]") -> None:
+        self._pipe = pipe
+
+    def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
+        """Report the effects held under a token."""
+        self._pipe.send(Holding(identity, tuple(effects), token))
+
+    def received(self, messages: Sequence[MessageInHand]) -> None:
+        """Report the messages in hand."""
+        self._pipe.send(Received(tuple(messages)))
+
+    def begun(self, message_id: str) -> None:
+        """Report that a message's handling began."""
+        self._pipe.send(Begun(message_id))
+
+    def settled(self, message_id: str) -> None:
+        """Report that a message is no longer in hand."""
+        self._pipe.send(Settled(message_id))
+
+    @contextmanager
+    def calling(self, effect: str, timeout_seconds: float) -> Iterator[None]:
+        """Report that a call begins, and that it ended."""
+        self._pipe.send(Entered(effect, timeout_seconds))
+        try:
+            yield
+        finally:
+            self._pipe.send(Left())

@@ -2,60 +2,36 @@
 
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
 from rayline.aws import Clients
-from rayline.events import EventIdentity
 from rayline.handler import MessageHandler
+from rayline.message_queue import MessageQueue
 from rayline.observability.logs import configure_logs, failure_fields
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
+from rayline.watch import MessageInHand, PipeWatch
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 LONG_POLL_SECONDS = 20
 _MESSAGES_A_RECEIVE = 10
-_SQS_MAX_DELAY_SECONDS = 900
 _DRAIN_EVERY_SECONDS = 15.0
 _OUTBOX_AGE = timedelta(seconds=30)
+_TROUBLE_PAUSE_SECONDS = 2.0
 
 _log = structlog.get_logger()
-
-
-class PipeWatch:
-    """Tells the supervisor, over a pipe, what this worker holds and does."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-
-    def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
-        """Report the effects held under a token."""
-        self._pipe.send(("holding", identity, tuple(effects), token))
-
-    def messages(self, receipt_handles: Sequence[str]) -> None:
-        """Report the messages in hand."""
-        self._pipe.send(("messages", tuple(receipt_handles)))
-
-    @contextmanager
-    def calling(self, effect: str, timeout_seconds: float) -> Iterator[None]:
-        """Report that a call begins, and that it ended."""
-        self._pipe.send(("enter", effect, timeout_seconds))
-        try:
-            yield
-        finally:
-            self._pipe.send(("leave",))
 
 
 class _StoppedWhileWaiting(BaseException):
@@ -70,10 +46,14 @@ class Worker:
         self._handler = MessageHandler(runtime)
         self._watch = watch
         self._settings = runtime.services.settings
-        self._sqs = runtime.services.clients.sqs
-        self._in_hand: dict[str, str] = {}
+        self._batches = runtime.services.batches
+        self._queue = MessageQueue(runtime.services.clients.sqs, self._settings.queue_url)
+        self._in_hand: dict[str, MessageInHand] = {}
+        # Held while a message is settled or extended: an extension must not hide what was just given back.
+        self._settling = threading.Lock()
         self._stopping = threading.Event()
         self._waiting = False
+        self._next_drain = 0.0
 
     def stop(self) -> None:
         """Finish the message at work, give back the others, seal the open batch, and end.
@@ -92,89 +72,102 @@ class Worker:
         """Receive and handle until stopped."""
         heartbeat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
         heartbeat.start()
-        next_drain = 0.0
         while not self._stopping.is_set():
+            _guarded("outbox_not_drained", self._drain_outbox)
+            _guarded("import_batch_not_sealed", self._batches.seal_if_due)
             try:
-                if time.monotonic() >= next_drain:
-                    self._runtime.services.outbox.drain(_OUTBOX_AGE)
-                    next_drain = time.monotonic() + _DRAIN_EVERY_SECONDS
-                self._runtime.services.batches.seal_if_due()
-                self._handle_all(self._receive())
+                messages = self._receive()
             except _StoppedWhileWaiting:
                 break
-            except (BotoCoreError, ClientError) as error:
-                _log.error("worker_lost_aws", **failure_fields(error))
-                self._stopping.wait(2)
-        self._runtime.services.batches.seal_current()
+            except Exception as error:
+                _log.error("receiving_failed", **failure_fields(error))
+                self._stopping.wait(_TROUBLE_PAUSE_SECONDS)
+                continue
+            self._handle_all(messages)
+        _guarded("import_batch_not_sealed", self._batches.seal_current)
+
+    def _drain_outbox(self) -> None:
+        if time.monotonic() >= self._next_drain:
+            self._next_drain = time.monotonic() + _DRAIN_EVERY_SECONDS
+            self._runtime.services.outbox.drain(_OUTBOX_AGE)
 
     def _receive(self) -> "list[MessageTypeDef]":
-        due = self._runtime.services.batches.seconds_until_due()
+        due = self._batches.seconds_until_due()
         wait = LONG_POLL_SECONDS if due is None else min(LONG_POLL_SECONDS, max(1, round(due)))
         self._waiting = True
         try:
-            response = self._sqs.receive_message(
-                QueueUrl=self._settings.queue_url,
-                MaxNumberOfMessages=_MESSAGES_A_RECEIVE,
-                WaitTimeSeconds=wait,
-                VisibilityTimeout=self._settings.visibility_seconds,
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            # A signal may have come before the flag was up.
+            if self._stopping.is_set():
+                return []
+            return self._queue.receive(
+                most=_MESSAGES_A_RECEIVE,
+                wait_seconds=wait,
+                visibility_seconds=self._settings.visibility_seconds,
             )
         finally:
             self._waiting = False
-        return response.get("Messages", [])
 
     def _handle_all(self, messages: "list[MessageTypeDef]") -> None:
-        self._in_hand = {message["MessageId"]: message["ReceiptHandle"] for message in messages}
-        self._watch.messages(list(self._in_hand.values()))
-        for message in messages:
+        received = [
+            (MessageInHand(each["MessageId"], each["ReceiptHandle"], each["Body"]), _receive_count(each))
+            for each in messages
+        ]
+        self._in_hand = {message.message_id: message for message, _ in received}
+        self._watch.received([message for message, _ in received])
+        for message, receive_count in received:
             if self._stopping.is_set():
-                self._set_visibility(message["ReceiptHandle"], 0)
+                self._settle(message, lambda each=message: self._queue.put_back(each))  # type: ignore[misc]
             else:
-                self._handle(message)
-            self._in_hand.pop(message["MessageId"], None)
-            self._watch.messages(list(self._in_hand.values()))
-            self._runtime.services.batches.seal_if_due()
+                self._handle(message, receive_count)
+            _guarded("import_batch_not_sealed", self._batches.seal_if_due)
 
-    def _handle(self, message: "MessageTypeDef") -> None:
-        receive_count = int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
-        disposition = self._handler.handle(message["Body"], receive_count)
-        if disposition.action == "return":
-            self._set_visibility(message["ReceiptHandle"], disposition.seconds)
-            return
-        if disposition.action == "postpone":
-            # The copy is in the queue before the original leaves it.
-            self._sqs.send_message(
-                QueueUrl=self._settings.queue_url,
-                MessageBody=message["Body"],
-                DelaySeconds=min(_SQS_MAX_DELAY_SECONDS, max(1, round(disposition.seconds))),
-            )
-        self._sqs.delete_message(QueueUrl=self._settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
+    def _handle(self, message: MessageInHand, receive_count: int) -> None:
+        self._watch.begun(message.message_id)
+        disposition = self._handler.handle(message.body, receive_count)
 
-    def _set_visibility(self, receipt_handle: str, seconds: float) -> None:
-        self._sqs.change_message_visibility(
-            QueueUrl=self._settings.queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=round(seconds)
-        )
+        def settle() -> None:
+            match disposition.action:
+                case "delete":
+                    self._queue.delete(message)
+                case "return":
+                    self._queue.hide(message, disposition.seconds)
+                case "postpone":
+                    self._queue.put_back(message, max(1.0, disposition.seconds))
+
+        self._settle(message, settle)
+
+    def _settle(self, message: MessageInHand, act: Callable[[], None]) -> None:
+        with self._settling:
+            self._in_hand.pop(message.message_id, None)
+            # A message that cannot be settled comes back by itself, and finds its effects ended.
+            _guarded("message_not_settled", act)
+        self._watch.settled(message.message_id)
 
     def _heartbeat(self) -> None:
         period = min(self._settings.lease_seconds, self._settings.visibility_seconds) / 3
         while not self._stopping.wait(period):
-            for receipt_handle in list(self._in_hand.values()):
-                self._beat(lambda handle=receipt_handle: self._extend(handle))  # type: ignore[misc]
-            self._beat(self._runtime.dispatcher.renew)
-            self._beat(self._runtime.services.batches.renew)
+            for message_id in list(self._in_hand):
+                _guarded("heartbeat_failed", lambda each=message_id: self._extend(each))  # type: ignore[misc]
+            _guarded("heartbeat_failed", self._runtime.dispatcher.renew)
+            _guarded("heartbeat_failed", self._batches.renew)
 
-    def _extend(self, receipt_handle: str) -> None:
-        try:
-            self._set_visibility(receipt_handle, self._settings.visibility_seconds)
-        except (self._sqs.exceptions.ReceiptHandleIsInvalid, self._sqs.exceptions.MessageNotInflight):
-            return  # deleted by the main thread since we looked
+    def _extend(self, message_id: str) -> None:
+        with self._settling:
+            message = self._in_hand.get(message_id)
+            if message is not None:
+                self._queue.hide(message, self._settings.visibility_seconds)
 
-    def _beat(self, beat: Callable[[], None]) -> None:
-        """One beat; its failure must not keep the others from beating."""
-        try:
-            beat()
-        except (BotoCoreError, ClientError) as error:
-            _log.warning("heartbeat_failed", **failure_fields(error))
+
+def _receive_count(message: "MessageTypeDef") -> int:
+    return int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
+
+
+def _guarded(event: str, act: Callable[[], Any]) -> None:
+    """Act; a failure is logged and keeps nothing else from going on."""
+    try:
+        act()
+    except Exception as error:
+        _log.warning(event, **failure_fields(error))
 
 
 def _end_with_supervisor(pipe: Connection) -> None:
@@ -190,13 +183,18 @@ def run_worker(settings: Settings, secrets: Mapping[str, SecretStr], name: str, 
     configure_logs()
     structlog.contextvars.bind_contextvars(worker=name, site=settings.site)
     threading.Thread(target=_end_with_supervisor, args=(pipe,), daemon=True).start()
-    watch = PipeWatch(pipe)
-    worker = Worker(build_runtime(settings, secrets, clients=Clients(), watch=watch, owner=name), watch)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        worker.stop()
-
-    signal.signal(signal.SIGTERM, stop)
     # Ctrl-C reaches the whole process group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker.run()
+    watch = PipeWatch(pipe)
+    try:
+        worker = Worker(build_runtime(settings, secrets, clients=Clients(), watch=watch, owner=name), watch)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            worker.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        worker.run()
+    except Exception as error:
+        # A traceback could quote a patient's data.
+        _log.error("worker_failed", **failure_fields(error))
+        sys.exit(1)

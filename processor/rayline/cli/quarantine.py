@@ -14,7 +14,7 @@ from rayline.names import RELEASED_FOLDER, UPLOAD_PREFIX
 
 
 class NotAnUpload(RaylineError):
-    """A queue message in quarantine is no object that could be uploaded."""
+    """What is in quarantine is no object as a sender uploaded it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -64,9 +64,10 @@ def register(app: typer.Typer) -> None:
         """Upload an entry again, e.g. once the site profile was mended; it is screened anew."""
         estate = open_estate()
         record = estate.quarantine.record(entry_id)
-        if record.stage == "message":
+        if not record.origin_key:
+            # A message, an event, or a file that HealthImaging refused: that one is de-identified already.
             raise NotAnUpload(
-                f"{entry_id} is a message of the queue, not an upload; send it to the queue again"
+                f"{entry_id} is no object as a sender uploaded it; have the image sent or verified again"
             )
         estate.clients.s3.put_object(
             Bucket=estate.settings.uploads_bucket,

@@ -19,6 +19,19 @@ def _label(text: str) -> Label:
     return cast(Label, label)
 
 
+def _rows(path: Path) -> list[tuple[str, str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            return [
+                (row["image_set_id"], row["label"], row.get("findings") or "")
+                for row in csv.DictReader(lines)
+            ]
+    except (OSError, KeyError, UnicodeError):
+        raise ConfigurationError(
+            f"{path} is no readable CSV file with the columns image_set_id and label"
+        ) from None
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
 
@@ -39,11 +52,7 @@ def register(app: typer.Typer) -> None:
         """
         estate = open_estate()
         if from_file is not None:
-            with from_file.open(newline="") as lines:
-                rows = [
-                    (row["image_set_id"], row["label"], row.get("findings", ""))
-                    for row in csv.DictReader(lines)
-                ]
+            rows = _rows(from_file)
         elif image_set_id is not None and label is not None:
             rows = [(image_set_id, label, findings)]
         else:

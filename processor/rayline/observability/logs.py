@@ -1,9 +1,10 @@
-"""Structured logs that cannot carry PHI: a field that is not known to be safe is replaced.
+"""Structured logs that cannot carry PHI: a field that is not known to be safe is replaced, and so is free text.
 
 JSON where standard output is no terminal, readable lines where it is.
 """
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -65,11 +66,17 @@ SAFE_FIELDS = frozenset(
 )
 
 
+# Event names are constants; text with values filled in is not one.
+_EVENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
 def redact(_logger: Any, _method: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace every field that is not on the safe list; a log processor of structlog."""
+    """Replace every field that is not on the safe list, and an event that is no name; a processor of structlog."""
     for name in event_dict:
         if name not in SAFE_FIELDS:
             event_dict[name] = REDACTED
+    if not (isinstance(event_dict.get("event"), str) and _EVENT_NAME.fullmatch(event_dict["event"])):
+        event_dict["event"] = REDACTED
     return event_dict
 
 

@@ -94,7 +94,9 @@ class EvaluatedStage:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 return None
             raise
-        report: dict[str, Any] = json.loads(body.read())
+        # A measure without a value, e.g. the ROC-AUC of a single class, is NaN in the report and absent here.
+        report: dict[str, Any] = json.loads(body.read(), parse_constant=lambda _: None)
+        report["metrics"] = {name: value for name, value in report["metrics"].items() if value is not None}
         return report
 
     def _decide(self, package_arn: str, report: dict[str, Any]) -> Approval:

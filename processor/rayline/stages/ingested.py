@@ -13,7 +13,7 @@ from rayline.events import Ingested
 from rayline.healthimaging.frames import instances_in
 from rayline.healthimaging.job_results import JobResults, read_job_results, split_s3_uri
 from rayline.imports import instance_id_of
-from rayline.instances import Received
+from rayline.instances import Stage
 from rayline.names import IMPORT_PREFIX
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
@@ -70,7 +70,7 @@ class IngestedStage:
         self._services.ledger.mark_imported(
             {instance_id_of(key): image_set for key, image_set in results.image_set_of.items()}
         )
-        refused = self._quarantine_refused(bucket, prefix, results)
+        refused = self._quarantine_refused(bucket, prefix, results, event)
         counts = {"imported": len(results.image_set_of), "refused": refused}
         self._services.batches.mark_accounted(batch_id, counts)
         context.log.info(
@@ -117,7 +117,7 @@ class IngestedStage:
                 "updated_at": timestamp(self._services.clock()),
             }
 
-    def _quarantine_refused(self, bucket: str, prefix: str, results: JobResults) -> int:
+    def _quarantine_refused(self, bucket: str, prefix: str, results: JobResults, event: Ingested) -> int:
         """Quarantine what the job refused, and what it did not mention at all. Returns how many files."""
         count = 0
         pages = self._services.clients.s3.get_paginator("list_objects_v2").paginate(
@@ -128,17 +128,7 @@ class IngestedStage:
                 key = entry["Key"]
                 if key in results.image_set_of:
                     continue
-                exception_type = results.failures.get(key)
-                if exception_type is None:
-                    reason, explanation = (
-                        ReasonCode.IMPORT_RESULT_MISSING,
-                        "the import job says nothing of this file",
-                    )
-                else:
-                    reason, explanation = (
-                        ReasonCode.IMPORT_FAILED,
-                        f"HealthImaging refused it: {exception_type}",
-                    )
+                reason, explanation = _refusal(results.failures.get(key), event)
                 self._quarantine(bucket, key, reason, explanation)
                 count += 1
         return count
@@ -150,14 +140,16 @@ class IngestedStage:
             instance_id, content, stage="ingested", reason=reason, explanation=explanation
         )
         item = self._services.ledger.instance(instance_id)
-        if item is None or item["stage"] != "batched":
+        if item is None or item["stage"] != Stage.BATCHED:
             return
-        received = Received(
-            instance_id=instance_id,
-            received_uid_hash=item.get("received_uid_hash"),
-            content_sha256=item["content_sha256"],
-            size_bytes=item["size_bytes"],
-            received_at=self._services.clock(),
-        )
-        write = self._services.ledger.quarantined_write(received, reason)
-        self._services.clients.dynamodb.transact_write_items(TransactItems=[write])  # type: ignore[list-item]
+        writes = self._services.ledger.import_refused_writes(item, reason)
+        self._services.clients.dynamodb.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
+
+
+def _refusal(exception_type: str | None, event: Ingested) -> tuple[ReasonCode, str]:
+    """Why a file of a job was not imported, by the job's manifest and its end."""
+    if exception_type is not None:
+        return ReasonCode.IMPORT_FAILED, f"HealthImaging refused it: {exception_type}"
+    if event.job_status == "FAILED":
+        return ReasonCode.IMPORT_FAILED, "its whole import job failed"
+    return ReasonCode.IMPORT_RESULT_MISSING, "the import job says nothing of this file"

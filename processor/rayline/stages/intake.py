@@ -1,11 +1,14 @@
 """uploaded: screen, transform, store into the open import batch; or quarantine with a reason."""
 
+from dataclasses import replace
+
 from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
 from rayline.dicom.identity import InstanceIdentity
 from rayline.dicom.instance import Instance
 from rayline.dicom.reasons import ReasonCode
+from rayline.dynamodb import CONDITION_FAILED
 from rayline.effects import CommitConflict
 from rayline.errors import RejectedEvent, RetryableError
 from rayline.events import Uploaded
@@ -72,12 +75,8 @@ class IntakeStage:
         if rejection is not None:
             raise RejectedEvent(rejection.reason, rejection.explanation)
         original = InstanceIdentity.of(instance.dataset)
-        received = Received(
-            instance_id=received.instance_id,
-            received_uid_hash=self._services.ledger.uid_hash(original.sop_instance_uid),
-            content_sha256=received.content_sha256,
-            size_bytes=received.size_bytes,
-            received_at=received.received_at,
+        received = replace(
+            received, received_uid_hash=self._services.ledger.uid_hash(original.sop_instance_uid)
         )
         changed = hooks.transform(instance)
         if self._services.profile.identity == "deidentified" and not changed.receipts:
@@ -102,25 +101,27 @@ class IntakeStage:
             receipts=instance.receipts,
         )
         assert context.effect is not None
+        writes = [*self._services.ledger.batched_writes(received, stored), batches.still_open(batch_id)]
         try:
-            context.effect.commit(
-                self._services.ledger.batched_writes(received, stored), result={"batch_id": batch_id}
-            )
+            context.effect.commit(writes, result={"batch_id": batch_id})
         except CommitConflict as conflict:
-            batches.discard(batch_id, received.instance_id)
-            self._resolve(conflict, received, context)
-        except BaseException:
-            batches.discard(batch_id, received.instance_id)
-            raise
+            # The file stays behind: no instance claims it, so it is deleted before its batch is imported.
+            self._resolve(conflict, batch_id, received, context)
 
-    def _resolve(self, conflict: CommitConflict, received: Received, context: HookContext) -> None:
-        """Say what it means that the instance, or its UID, is already in the ledger."""
+    def _resolve(
+        self, conflict: CommitConflict, batch_id: str, received: Received, context: HookContext
+    ) -> None:
+        """Say what it means that the instance, its UID or its batch is not as it was."""
         assert context.effect is not None
-        known_instance, _ = (code == "ConditionalCheckFailed" for code in conflict.codes)
+        known_instance, known_uid, lost_batch = (code == CONDITION_FAILED for code in conflict.codes)
+        if lost_batch:
+            self._services.batches.forget(batch_id)
         if known_instance:
             # Recorded by an earlier delivery whose effect was lost; there is nothing left to do.
             context.effect.commit()
             return
+        if not known_uid:
+            raise RetryableError("another worker sealed the import batch; the instance goes into the next")
         assert received.received_uid_hash is not None
         holder = self._services.ledger.uid_holder(received.received_uid_hash)
         if holder is None:

@@ -12,6 +12,7 @@ from rayline.effects import CommitConflict
 from rayline.envelopes import PROCESSOR_SOURCE
 from rayline.errors import RetryableError
 from rayline.events import SCHEMA_VERSION, Verified
+from rayline.instances import VerificationState, verification_key
 from rayline.names import DATASET_PREFIX
 from rayline.outbox import OutboxEntry
 from rayline.plugin import API_VERSION, Policy, hookimpl
@@ -40,6 +41,10 @@ class TrainingStage:
     def on_verified(self, event: Verified, context: HookContext) -> None:
         """Start the run that is due, if one is."""
         ledger = self._services.ledger
+        verification = ledger.item(verification_key(event.verification_id))
+        if verification is None or verification["state"] == VerificationState.ANNOUNCED:
+            # Else a verification that counts only later would never start the run that it makes due.
+            raise RetryableError("the verification is not recorded yet")
         counter = ledger.item(f"COUNTER#{event.site}")
         verified = int(counter["verified"]) if counter else 0
         generation = verified // self._services.settings.verified_per_training

@@ -1,0 +1,48 @@
+"""What becomes of a message in the event queue: deleted, let return, or put back as a copy."""
+
+from typing import TYPE_CHECKING
+
+from rayline.aws import MAX_DELAY_SECONDS
+from rayline.watch import MessageInHand
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+
+class MessageQueue:
+    """The event queue, as workers and their supervisor use it."""
+
+    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def receive(self, *, most: int, wait_seconds: int, visibility_seconds: int) -> "list[MessageTypeDef]":
+        """Long-poll for messages."""
+        response = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=visibility_seconds,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return response.get("Messages", [])
+
+    def delete(self, message: MessageInHand) -> None:
+        """Take a message out of the queue: all that it asked for is done."""
+        self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message.receipt_handle)
+
+    def hide(self, message: MessageInHand, seconds: float) -> None:
+        """Let a message return after ``seconds``; its receipts count towards the dead-letter queue."""
+        self._sqs.change_message_visibility(
+            QueueUrl=self._queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=round(seconds)
+        )
+
+    def put_back(self, message: MessageInHand, seconds: float = 0.0) -> None:
+        """Replace a message by a delayed copy without receipts. The copy is there before the original goes."""
+        self._sqs.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=message.body,
+            DelaySeconds=min(MAX_DELAY_SECONDS, max(0, round(seconds))),
+        )
+        self.delete(message)
