@@ -7,6 +7,7 @@ from typing import Any
 from rayline.cli.estate import Estate
 from rayline.dynamodb import Item, scan
 from rayline.healthimaging.frames import instances_in
+from rayline.names import EVALUATION_PREFIX
 from rayline_local.demo.truth import image_set_documents
 
 ImageSetDocument = tuple[str, str, dict[str, Any]]
@@ -95,6 +96,12 @@ class EstateView:
             if item["execution_arn"] == execution_arn:
                 return item
         return None
+
+    def report(self, execution_arn: str) -> bytes:
+        """The evaluation report of an execution, a page."""
+        key = f"{EVALUATION_PREFIX}{execution_arn.rsplit('/', 1)[-1]}/report.html"
+        bucket = self._estate.settings.reports_bucket
+        return self._estate.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def model_package(self, arn: str) -> dict[str, Any]:
         """A model package, from the registry."""

@@ -254,6 +254,7 @@ class Demo:
     def _record_model(self, evaluation: dict[str, Any], arn: str, seconds: float) -> ModelRefused | None:
         metrics = evaluation.get("metrics")
         if metrics is not None:
+            (self._build_dir / "report.html").write_bytes(self._view.report(arn))
             self._progress.training = TrainingSummary(
                 images=evaluation["images"]["train"],
                 test_images=evaluation["images"]["test"],
@@ -325,9 +326,11 @@ class Demo:
             if self._state_dir.is_relative_to(Path.cwd())
             else self._state_dir
         )
+        report = self._build_dir / "report.html"
         self._console.print(
             f"summary: {self._build_dir / 'summary.json'}\n"
-            f"look again: rayline local up --state-dir {environment} --port 0, then\n"
+            + (f"evaluation report: {report}\n" if report.exists() else "")
+            + f"look again: rayline local up --state-dir {environment} --port 0, then\n"
             f"  rayline --env-file {environment}/env status | quarantine list | plugins trace\n"
             f"processor's log: {self._log_path}",
             highlight=False,
