@@ -1,0 +1,47 @@
+"""The reference names every verb, every setting and every reason code."""
+
+import importlib.metadata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from rayline.cli.app import COMMAND_GROUP
+from rayline.dicom.reasons import ReasonCode
+from rayline.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def reference(repository: Path) -> str:
+    return (repository / "docs/reference.md").read_text()
+
+
+def _verbs(command: Any, name: str) -> Iterator[str]:
+    for child_name, child in getattr(command, "commands", {}).items():
+        yield from _verbs(child, f"{name} {child_name}")
+    if not hasattr(command, "commands"):
+        yield name
+
+
+def test_every_verb_is_documented(reference: str) -> None:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    for entry_point in importlib.metadata.entry_points(group=COMMAND_GROUP):
+        entry_point.load()(app)
+    verbs = list(_verbs(typer.main.get_command(app), "rayline"))
+    assert {"rayline process", "rayline local up", "rayline demo"} <= set(verbs)
+    assert [verb for verb in verbs if f"| `{verb}` |" not in reference] == []
+
+
+@pytest.mark.parametrize("field", sorted(Settings.model_fields))
+def test_every_setting_is_documented_with_its_default(field: str, reference: str) -> None:
+    setting = Settings.model_fields[field]
+    default = "required" if setting.is_required() else setting.default
+    assert f"| `{Settings.environment_name(field)}` | {setting.description} | {default} |" in reference
+
+
+@pytest.mark.parametrize("code", list(ReasonCode))
+def test_every_reason_code_is_documented(code: ReasonCode, reference: str) -> None:
+    assert f"| `{code.value}` |" in reference
