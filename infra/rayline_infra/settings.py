@@ -221,7 +221,7 @@ def _processor(reader: _Reader) -> ProcessorSettings:
 def _training(reader: _Reader) -> TrainingSettings:
     return TrainingSettings(
         accuracy_threshold=reader.number("accuracyThreshold", 0.85, 0.5, 1),
-        image_size=reader.integer("imageSize", 512, 28, 4096),
+        image_size=reader.integer("imageSize", 512, 32, 4096),
         epochs=reader.integer("epochs", 50, 1, 1000),
         batch_size=reader.integer("batchSize", 32, 1, 1024),
         learning_rate=reader.number("learningRate", 0.001, 1e-7, 1),
