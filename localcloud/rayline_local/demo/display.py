@@ -4,6 +4,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 
 class Display:
@@ -14,11 +15,11 @@ class Display:
         self._tasks: dict[str, tuple[TaskID, int]] = {}
         self._done: set[str] = set()
         self._progress = Progress(
-            TextColumn("{task.description:<10}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=9)),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
         )

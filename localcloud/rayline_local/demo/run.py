@@ -1,6 +1,7 @@
 """Runs the main job, stage by stage, on a local cloud of its own."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -31,11 +32,11 @@ from rayline_local.leaks import Leak, LeakSearch
 from rayline_local.samples import Sample, SampleSet
 from rayline_local.tasks import process_environment, root_client
 
-TRAINING_PATIENCE_SECONDS = 900.0
-
 
 LEAST_TEST_IMAGES = 60
 USUAL_TEST_FRACTION = 0.2
+
+_EPOCH = re.compile(r"^epoch=(\d+/\d+);", re.MULTILINE)
 
 
 class ModelRefused(RaylineError):
@@ -229,7 +230,7 @@ class Demo:
         def trained() -> tuple[Any, str | None]:
             self._processor.check()
             steps = self._view.steps(arn)
-            display.say("trained", ", ".join(f"{name} {status}" for name, status in steps))
+            display.say("trained", self._standing(steps))
             # The step itself has ended: from here on only its event is awaited.
             ended = any(name == "Train" and status not in ("Executing", "Starting") for name, status in steps)
             recorded = self._view.tally().trained.get(arn)
@@ -242,7 +243,7 @@ class Demo:
 
         def evaluated() -> tuple[Any, dict[str, Any] | None]:
             self._processor.check()
-            display.say("evaluated", ", ".join(f"{name} {status}" for name, status in self._view.steps(arn)))
+            display.say("evaluated", self._standing(self._view.steps(arn)))
             status, _ = self._view.execution(arn)
             item = self._view.evaluation(arn)
             return (status, None if status != "Executing" else time.monotonic()), item
@@ -250,6 +251,15 @@ class Demo:
         evaluation = self._wait("evaluated", "evaluated", evaluated)
         display.advance("evaluated", 1)
         return self._record_model(evaluation, arn, time.monotonic() - started)
+
+    def _standing(self, steps: Sequence[tuple[str, str]]) -> str:
+        """The step that the pipeline is in, and its epoch while it trains."""
+        if not steps:
+            return ""
+        name, status = steps[-1]
+        logs = sorted(self._state_dir.glob("sagemaker/logs/*-Train-*.log"))
+        epochs = _EPOCH.findall(logs[-1].read_text(errors="replace")) if name == "Train" and logs else []
+        return f"{name} {status}" + (f", epoch {epochs[-1]}" if epochs else "")
 
     def _record_model(self, evaluation: dict[str, Any], arn: str, seconds: float) -> ModelRefused | None:
         metrics = evaluation.get("metrics")
