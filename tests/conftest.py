@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["support.local_cloud"]
+pytest_plugins = ["support.local_cloud", "support.dcmtk"]
 
 # The same examples everywhere, so that a red run can be repeated; `nightly` searches further.
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,10 +1,6 @@
 """Instances reach a real SCP whole, and a peer that does not store them is never reported as one that did."""
 
-import os
-import shutil
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+from support.dcmtk import free_port, storescp
 from support.plugin_context import PluginContext
 from support.shared_data import part10_files
 
@@ -48,54 +45,12 @@ def stored(content: bytes, uid: str = "") -> StoredInstance:
     return StoredInstance(uid, lambda: content)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "storescp ended"
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.02)  # polling, bounded by the deadline
-    raise AssertionError("storescp does not listen")
-
-
-@pytest.fixture(scope="session")
-def dcmtk_storescp() -> str:
-    """dcmtk's storescp; pynetdicom installs another program of that name, so the path is spelled out."""
-    path = "/usr/bin/storescp"
-    if not Path(path).exists() and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(
-            ["apt-get", "install", "-y", "-q", "dcmtk"], capture_output=True, timeout=300, check=False
-        )
-    if not Path(path).exists():
-        pytest.skip("dcmtk absent and not installable: C-STORE was not proven against it")
-    return path
-
-
 @pytest.fixture
 def dcmtk(dcmtk_storescp: str, tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """A running storescp that takes every transfer syntax, its port and the folder that it writes to."""
+    """A running storescp, its port and the folder that it writes to."""
     port, folder = free_port(), tmp_path / "received"
-    folder.mkdir()
-    process = subprocess.Popen(
-        [dcmtk_storescp, "-aet", "RESEARCH", "+xa", "-od", str(folder), str(port)],
-        env={**os.environ, "TCP_NODELAY": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(port, process)
+    with storescp(dcmtk_storescp, port, folder):
         yield port, folder
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def context_for(ports: list[int], instances: list[StoredInstance], **settings: Any) -> PluginContext:
