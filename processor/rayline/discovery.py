@@ -1,6 +1,7 @@
 """Plugin discovery, fail closed: what the site profile lists is loaded and checked, or start-up ends."""
 
 import importlib.metadata
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -241,6 +242,9 @@ def installed_plugins() -> dict[str, importlib.metadata.EntryPoint]:
     """
     found: dict[str, importlib.metadata.EntryPoint] = {}
     for each in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        # Deleting the folder of an editable installation leaves its entry point behind.
+        if importlib.util.find_spec(each.module.partition(".")[0]) is None:
+            continue
         if found.setdefault(each.name, each).value != each.value:
             raise ConfigurationError(
                 f"two installed packages offer a plugin {each.name} ({found[each.name].value} and {each.value}); "
