@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from rayline import hookspecs
 from rayline.errors import ConfigurationError
-from rayline.hookspecs import API_VERSION, DECIDERS, OBSERVERS, PROJECT, REGISTRARS, TRANSFORMERS
-from rayline.plugin import Policy
+from rayline.hookspecs import DECIDERS, OBSERVERS, REGISTRARS, TRANSFORMERS
+from rayline.plugin import API_VERSION, PROJECT, Policy
 from rayline.profile import PluginProfile, PolicyOverride, SiteProfile, problems_of
 
 ENTRY_POINT_GROUP = "rayline.plugins"

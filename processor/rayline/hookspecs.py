@@ -5,22 +5,27 @@ changed instance. Registrars are called once, at start-up. Arguments are only ev
 names the ones it wants.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
+import typer
+from pydantic import BaseModel
 
-if TYPE_CHECKING:
-    import typer
-    from pydantic import BaseModel
-
-    from rayline.dicom.instance import Instance
-    from rayline.events import Evaluated, Event, Ingested, Trained, Uploaded, Verified
-    from rayline.plugin import Approval, Context, Destination, Evaluation, Rejection
-
-PROJECT = "rayline"
-API_VERSION = 1
+from rayline.plugin import (
+    PROJECT,
+    Approval,
+    Context,
+    Destination,
+    Evaluated,
+    Evaluation,
+    Event,
+    Ingested,
+    Instance,
+    Rejection,
+    Trained,
+    Uploaded,
+    Verified,
+)
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 

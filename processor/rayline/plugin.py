@@ -26,7 +26,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from rayline.dicom.instance import Instance, Receipt
 from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
 from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
-from rayline.hookspecs import API_VERSION, PROJECT
 
 __all__ = [
     "API_VERSION",
@@ -51,6 +50,9 @@ __all__ = [
     "Verified",
     "hookimpl",
 ]
+
+PROJECT = "rayline"
+API_VERSION = 1
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

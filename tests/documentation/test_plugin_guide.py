@@ -12,7 +12,7 @@ import pytest
 from rayline import hookspecs
 from rayline.discovery import load_plugin
 from rayline.hookspecs import DECIDERS, OBSERVERS, REGISTRARS, TRANSFORMERS
-from rayline.plugin import Policy
+from rayline.plugin import PROJECT, Policy
 
 HOOKS = sorted(OBSERVERS | DECIDERS | TRANSFORMERS | REGISTRARS)
 
@@ -24,7 +24,7 @@ def guide(repository: Path) -> str:
 
 def test_every_specified_hook_is_of_one_kind() -> None:
     specified = {
-        name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")
+        name for name, value in vars(hookspecs).items() if hasattr(value, f"{PROJECT}_spec")
     }
     assert specified == set(HOOKS)
     assert len(HOOKS) == len(OBSERVERS) + len(DECIDERS) + len(TRANSFORMERS) + len(REGISTRARS)
