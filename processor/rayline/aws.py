@@ -15,6 +15,9 @@ from botocore.exceptions import (
     IncompleteReadError,
     MetadataRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 
 from rayline.dynamodb import CONDITION_FAILED, cancellation_codes
 
@@ -37,6 +40,7 @@ _CONFIG = Config(
 
 MAX_DELAY_SECONDS = 900  # of an SQS message (Amazon SQS quotas)
 _CONNECTION_TROUBLE = (
+    BotoConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,

@@ -23,9 +23,7 @@ def guide(repository: Path) -> str:
 
 
 def test_every_specified_hook_is_of_one_kind() -> None:
-    specified = {
-        name for name, value in vars(hookspecs).items() if hasattr(value, f"{PROJECT}_spec")
-    }
+    specified = {name for name, value in vars(hookspecs).items() if hasattr(value, f"{PROJECT}_spec")}
     assert specified == set(HOOKS)
     assert len(HOOKS) == len(OBSERVERS) + len(DECIDERS) + len(TRANSFORMERS) + len(REGISTRARS)
 
