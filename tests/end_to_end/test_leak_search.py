@@ -6,6 +6,7 @@ came. A second, plain search of the test's own looks through the files in which 
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -91,15 +92,25 @@ def run(folder: Path, *arguments: str) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """A run without the deid plugin."""
-    return run(tmp_path_factory.mktemp("original"), "--set=rayline:siteProfile=config/site/original.yaml")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Ran]:
+    """A run without the deid plugin, and the same with it, side by side."""
+    folders = tmp_path_factory.mktemp("original"), tmp_path_factory.mktemp("deidentified")
+    with ThreadPoolExecutor(2) as executor:
+        original = executor.submit(run, folders[0], "--set=rayline:siteProfile=config/site/original.yaml")
+        deidentified = executor.submit(run, folders[1])
+        return original.result(), deidentified.result()
 
 
-@pytest.fixture(scope="module")
-def deidentified(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The same run with it."""
-    return run(tmp_path_factory.mktemp("deidentified"))
+@pytest.fixture
+def original(runs: tuple[Ran, Ran]) -> Ran:
+    """The run without the deid plugin."""
+    return runs[0]
+
+
+@pytest.fixture
+def deidentified(runs: tuple[Ran, Ran]) -> Ran:
+    """The run with it."""
+    return runs[1]
 
 
 def test_both_runs_did_the_same_work(original: Ran, deidentified: Ran) -> None:
