@@ -8,7 +8,7 @@ A batch belongs to the worker that opened it and is written by nobody else. The 
 has run out, a reminder in the queue lets another worker seal the batch. An instance is recorded in a batch only
 while that is open and its owner's (:meth:`ImportBatches.still_open`), so a sealed batch gains none. What lies in a
 sealed batch without an instance that claims it is deleted before the job starts. The client token of the job is
-the batch id, so a repeated start is the same job. The one reminder stays in the queue until the job has started.
+the batch id, so a repeated start is the same job. A reminder stays in the queue until the job has started.
 Limits: 5,000 files and 10 GB a job (AWS HealthImaging endpoints and quotas).
 """
 
@@ -36,6 +36,7 @@ from rayline.envelopes import BatchDue, batch_due_body
 from rayline.errors import RetryableError
 from rayline.instances import InstanceLedger
 from rayline.names import IMPORT_PREFIX, IMPORT_RESULT_PREFIX
+from rayline.watch import Watch
 
 if TYPE_CHECKING:
     from rayline.aws import Clients
@@ -92,12 +93,14 @@ class ImportBatches:
         *,
         clock: Callable[[], datetime],
         owner: str,
+        watch: Watch,
     ) -> None:
         self._clients = clients
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
         self._owner = owner
+        self._watch = watch
         self._current: OpenBatch | None = None
         self._lock = threading.Lock()
 
@@ -135,6 +138,7 @@ class ImportBatches:
             if self._current is not None and self._current.batch_id == batch_id:
                 _log.warning("import_batch_lease_lost", batch_id=batch_id)
                 self._current = None
+                self._watch.filling(None)
 
     def _usable(self, size_bytes: int) -> OpenBatch:
         batch = self._current
@@ -164,9 +168,10 @@ class ImportBatches:
             "opened_at": timestamp(now),
         }
         # The reminder goes out first: a reminder without a batch is harmless, a batch without one is not.
-        self._send_reminder(batch.batch_id)
+        self._send_reminder(batch.batch_id, self._rescue_delay_seconds())
         self._clients.dynamodb.put_item(TableName=self._ledger.table, Item=to_attributes(item))
         self._current = batch
+        self._watch.filling(batch.batch_id)
         _log.info("import_batch_opened", batch_id=batch.batch_id)
         return batch
 
@@ -177,7 +182,7 @@ class ImportBatches:
             return
         now = self._clock()
         lease = now.timestamp() + self._settings.lease_seconds
-        if self._update(batch.batch_id, "open", {"lease_until": lease}, owned=True):
+        if self._update(batch.batch_id, "open", {"lease_until": lease}, owner=self._owner):
             batch.renewed_at = now
         else:
             self.forget(batch.batch_id)
@@ -207,10 +212,16 @@ class ImportBatches:
             batch, self._current = self._current, None
         if batch is None:
             return
-        if not self._update(batch.batch_id, "open", {"state": "sealed"}, owned=True):
+        if not self._update(batch.batch_id, "open", {"state": "sealed"}, owner=self._owner):
             _log.warning("import_batch_lease_lost", batch_id=batch.batch_id)
             return
         self._start(batch.batch_id)
+        self._watch.filling(None)
+
+    def abandon(self, batch_id: str, owner: str) -> None:
+        """Let the batch of a worker that has died be looked after at once, without waiting for its lease."""
+        self._update(batch_id, "open", {"lease_until": 0}, owner=owner)
+        self._send_reminder(batch_id, 0)
 
     def look_after(self, batch_id: str) -> float | None:
         """Answer a reminder: seal an abandoned batch, or start the job of one that was only sealed.
@@ -326,21 +337,21 @@ class ImportBatches:
         """Record that every file of a batch is imported or in quarantine."""
         self._update(batch_id, None, {"state": "accounted", **counts})
 
-    def _send_reminder(self, batch_id: str) -> None:
+    def _send_reminder(self, batch_id: str, delay_seconds: float) -> None:
         body = batch_due_body(BatchDue(site=self._settings.site, batch_id=batch_id), self._clock())
         self._clients.sqs.send_message(
             QueueUrl=self._settings.queue_url,
             MessageBody=body,
-            DelaySeconds=min(MAX_DELAY_SECONDS, round(self._rescue_delay_seconds())),
+            DelaySeconds=min(MAX_DELAY_SECONDS, round(delay_seconds)),
         )
 
     def _rescue_delay_seconds(self) -> float:
         return self._settings.lease_seconds + self._settings.clock_skew_seconds + 1
 
     def _update(
-        self, batch_id: str, state: str | None, fields: dict[str, Any], *, owned: bool = False
+        self, batch_id: str, state: str | None, fields: dict[str, Any], *, owner: str | None = None
     ) -> bool:
-        """Set fields of a batch that is in ``state`` (and ours, where ``owned``); False where it is not."""
+        """Set fields of a batch that is in ``state`` and its ``owner``'s, where these are given; else False."""
         names = {f"#f{index}": name for index, name in enumerate(fields)}
         values = {f":f{index}": to_attribute(value) for index, value in enumerate(fields.values())}
         conditions = ["attribute_exists(pk)"]
@@ -348,10 +359,10 @@ class ImportBatches:
             conditions.append("#state = :state")
             names["#state"] = "state"
             values[":state"] = to_attribute(state)
-        if owned:
+        if owner is not None:
             conditions.append("#owner = :owner")
             names["#owner"] = "owner"
-            values[":owner"] = to_attribute(self._owner)
+            values[":owner"] = to_attribute(owner)
         try:
             self._clients.dynamodb.update_item(
                 TableName=self._ledger.table,

@@ -49,17 +49,6 @@ class Runtime:
     dispatcher: Dispatcher
 
 
-def effect_ledger(clients: Clients, settings: Settings, clock: Callable[[], datetime]) -> EffectLedger:
-    """The effect ledger that the settings name."""
-    return EffectLedger(
-        clients.dynamodb,
-        settings.effects_table,
-        clock=clock,
-        lease_seconds=settings.lease_seconds,
-        clock_skew_seconds=settings.clock_skew_seconds,
-    )
-
-
 def build_registry(profile: SiteProfile, services: Services) -> PluginRegistry:
     """The built-in stages and the site's plugins.
 
@@ -129,7 +118,7 @@ def build_runtime(
         clock=clock,
         keyed_hash=keyed_hash,
         ledger=ledger,
-        batches=ImportBatches(clients, settings, ledger, clock=clock, owner=owner),
+        batches=ImportBatches(clients, settings, ledger, clock=clock, owner=owner, watch=watch),
         quarantine=Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=clock),
         outbox=Outbox(
             clients.dynamodb,
@@ -142,7 +131,13 @@ def build_runtime(
         hooks=hooks,
     )
     registry = build_registry(profile, services)
-    effects = effect_ledger(clients, settings, clock)
+    effects = EffectLedger(
+        clients.dynamodb,
+        settings.effects_table,
+        clock=clock,
+        lease_seconds=settings.lease_seconds,
+        clock_skew_seconds=settings.clock_skew_seconds,
+    )
     dispatcher = Dispatcher(
         registry,
         effects,

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -16,12 +17,22 @@ from pydantic import SecretStr
 
 from rayline.aws import Clients
 from rayline.dispatcher import PLUGIN_CRASHED, PLUGIN_TIMEOUT
-from rayline.effects import EffectLedger
 from rayline.message_queue import MessageQueue
 from rayline.observability.logs import failure_fields
-from rayline.runtime import build_runtime, effect_ledger, utc_now
+from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
-from rayline.watch import Begun, Entered, Holding, Left, MessageInHand, Received, Report, Settled, Unwatched
+from rayline.watch import (
+    Begun,
+    Entered,
+    Filling,
+    Holding,
+    Left,
+    MessageInHand,
+    Received,
+    Report,
+    Settled,
+    Unwatched,
+)
 from rayline.worker import run_worker
 
 _TICK_SECONDS = 0.2
@@ -50,6 +61,7 @@ class _WorkerState:
     messages: dict[str, MessageInHand] = field(default_factory=dict)
     begun: str | None = None
     holding: Holding | None = None
+    batch_id: str | None = None
     calls: list[_Call] = field(default_factory=list)
     blamed: str | None = None
 
@@ -75,6 +87,8 @@ class _WorkerState:
                 self.calls.append(_Call(effect, time.monotonic() + timeout_seconds))
             case Left():
                 self.calls.pop()
+            case Filling(batch_id):
+                self.batch_id = batch_id
 
 
 class Supervisor:
@@ -84,7 +98,6 @@ class Supervisor:
         self._settings = settings
         self._secrets = secrets
         self._clients = clients
-        self._effects: EffectLedger = effect_ledger(clients, settings, utc_now)
         self._queue = MessageQueue(clients.sqs, settings.queue_url)
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_WorkerState] = []
@@ -92,16 +105,20 @@ class Supervisor:
         self._next_start = 0.0
         self._stopping = False
 
+    @cached_property
+    def _runtime(self) -> Runtime:
+        """The supervisor's own parts, which also prove that workers can be built."""
+        return build_runtime(
+            self._settings, self._secrets, clients=self._clients, watch=Unwatched(), owner="supervisor"
+        )
+
     def check(self) -> list[str]:
         """Build everything once, so that a wrong profile or plugin ends start-up here. Returns plugin names.
 
         Raises:
             ConfigurationError: as :func:`rayline.runtime.build_runtime`.
         """
-        runtime = build_runtime(
-            self._settings, self._secrets, clients=self._clients, watch=Unwatched(), owner="supervisor"
-        )
-        return [plugin.name for plugin in runtime.registry.plugins]
+        return [plugin.name for plugin in self._runtime.registry.plugins]
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then drain."""
@@ -164,12 +181,16 @@ class Supervisor:
             self._guarded(worker, lambda: self._record(worker, holding))
             for effect in holding.effects:
                 self._guarded(worker, lambda each=effect: self._release(holding, each))  # type: ignore[misc]
+        if worker.batch_id is not None:
+            batch_id = worker.batch_id
+            batches = self._runtime.services.batches
+            self._guarded(worker, lambda: batches.abandon(batch_id, worker.name))
         for message in worker.messages.values():
             self._guarded(worker, lambda each=message: self._give_back(worker, each))  # type: ignore[misc]
 
     def _pace(self, worker: _WorkerState) -> None:
-        """Start the next worker at once, but ever later while workers die soon after their start."""
-        early = worker.blamed is None and time.monotonic() - worker.started < _EARLY_SECONDS
+        """Start the next worker at once, but ever later while workers die without having begun a message."""
+        early = worker.begun is None and time.monotonic() - worker.started < _EARLY_SECONDS
         self._early_deaths = self._early_deaths + 1 if early else 0
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self._early_deaths, 10))
         self._next_start = time.monotonic() + pause
@@ -181,10 +202,10 @@ class Supervisor:
             reason, effect = PLUGIN_CRASHED, worker.calls[-1].effect
         else:
             return
-        self._effects.record_failure(holding.identity, effect, reason, token=holding.token)
+        self._runtime.effects.record_failure(holding.identity, effect, reason, token=holding.token)
 
     def _release(self, holding: Holding, effect: str) -> None:
-        self._effects.release(holding.identity, effect, holding.token)
+        self._runtime.effects.release(holding.identity, effect, holding.token)
 
     def _give_back(self, worker: _WorkerState, message: MessageInHand) -> None:
         """Let the message at work return, which counts; those that only lay by go back as if never received."""

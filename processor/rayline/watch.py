@@ -1,5 +1,6 @@
 """What a worker tells its supervisor, so that an overrun or a crash can be ended, blamed and recorded."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -61,7 +62,14 @@ class Left:
     """Report: the innermost call ended."""
 
 
-Report = Received | Begun | Settled | Holding | Entered | Left
+@dataclass(frozen=True)
+class Filling:
+    """Report: this import batch is open, or none is."""
+
+    batch_id: str | None
+
+
+Report = Received | Begun | Settled | Holding | Entered | Left | Filling
 
 
 class Watch(Protocol):
@@ -72,6 +80,9 @@ class Watch(Protocol):
 
     def calling(self, effect: str, timeout_seconds: float) -> AbstractContextManager[None]:
         """The worker is in a call; calls nest, and the innermost that overruns is to blame."""
+
+    def filling(self, batch_id: str | None) -> None:
+        """The worker opened an import batch, or has none any more."""
 
 
 class Unwatched:
@@ -84,34 +95,46 @@ class Unwatched:
         """Report nothing."""
         return nullcontext()
 
+    def filling(self, batch_id: str | None) -> None:
+        """Report nothing."""
+
 
 class PipeWatch:
     """Tells the supervisor, over a pipe, what this worker holds and does."""
 
     def __init__(self, pipe: "Connection[Report, object]") -> None:
         self._pipe = pipe
+        self._sending = threading.Lock()  # the heartbeat reports too, from its own thread
+
+    def _send(self, report: Report) -> None:
+        with self._sending:
+            self._pipe.send(report)
 
     def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         """Report the effects held under a token."""
-        self._pipe.send(Holding(identity, tuple(effects), token))
+        self._send(Holding(identity, tuple(effects), token))
 
     def received(self, messages: Sequence[MessageInHand]) -> None:
         """Report the messages in hand."""
-        self._pipe.send(Received(tuple(messages)))
+        self._send(Received(tuple(messages)))
 
     def begun(self, message_id: str) -> None:
         """Report that a message's handling began."""
-        self._pipe.send(Begun(message_id))
+        self._send(Begun(message_id))
 
     def settled(self, message_id: str) -> None:
         """Report that a message is no longer in hand."""
-        self._pipe.send(Settled(message_id))
+        self._send(Settled(message_id))
 
     @contextmanager
     def calling(self, effect: str, timeout_seconds: float) -> Iterator[None]:
         """Report that a call begins, and that it ended."""
-        self._pipe.send(Entered(effect, timeout_seconds))
+        self._send(Entered(effect, timeout_seconds))
         try:
             yield
         finally:
-            self._pipe.send(Left())
+            self._send(Left())
+
+    def filling(self, batch_id: str | None) -> None:
+        """Report the open import batch."""
+        self._send(Filling(batch_id))

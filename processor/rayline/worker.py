@@ -25,17 +25,13 @@ from rayline.watch import MessageInHand, PipeWatch
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-LONG_POLL_SECONDS = 20
+LONG_POLL_SECONDS = 5  # a stop waits for it, and an idle worker's polls cost next to nothing
 _MESSAGES_A_RECEIVE = 10
 _DRAIN_EVERY_SECONDS = 15.0
 _OUTBOX_AGE = timedelta(seconds=30)
 _TROUBLE_PAUSE_SECONDS = 2.0
 
 _log = structlog.get_logger()
-
-
-class _StoppedWhileWaiting(BaseException):
-    """The worker was told to stop while it only waited for messages."""
 
 
 class Worker:
@@ -52,21 +48,14 @@ class Worker:
         # Held while a message is settled or extended: an extension must not hide what was just given back.
         self._settling = threading.Lock()
         self._stopping = threading.Event()
-        self._waiting = False
         self._next_drain = 0.0
 
     def stop(self) -> None:
-        """Finish the message at work, give back the others, seal the open batch, and end.
+        """Finish the message at work, give back the others, seal the open batch, and end; for a signal handler.
 
-        Called by the signal handler, in the main thread; a long poll under way is broken off.
-
-        Raises:
-            _StoppedWhileWaiting: to break off the long poll.
+        A long poll under way is waited for: were it broken off, SQS could still hide messages behind it.
         """
         self._stopping.set()
-        if self._waiting:
-            self._waiting = False
-            raise _StoppedWhileWaiting
 
     def run(self) -> None:
         """Receive and handle until stopped."""
@@ -77,8 +66,6 @@ class Worker:
             _guarded("import_batch_not_sealed", self._batches.seal_if_due)
             try:
                 messages = self._receive()
-            except _StoppedWhileWaiting:
-                break
             except Exception as error:
                 _log.error("receiving_failed", **failure_fields(error))
                 self._stopping.wait(_TROUBLE_PAUSE_SECONDS)
@@ -94,18 +81,11 @@ class Worker:
     def _receive(self) -> "list[MessageTypeDef]":
         due = self._batches.seconds_until_due()
         wait = LONG_POLL_SECONDS if due is None else min(LONG_POLL_SECONDS, max(1, round(due)))
-        self._waiting = True
-        try:
-            # A signal may have come before the flag was up.
-            if self._stopping.is_set():
-                return []
-            return self._queue.receive(
-                most=_MESSAGES_A_RECEIVE,
-                wait_seconds=wait,
-                visibility_seconds=self._settings.visibility_seconds,
-            )
-        finally:
-            self._waiting = False
+        return self._queue.receive(
+            most=_MESSAGES_A_RECEIVE,
+            wait_seconds=wait,
+            visibility_seconds=self._settings.visibility_seconds,
+        )
 
     def _handle_all(self, messages: "list[MessageTypeDef]") -> None:
         received = [

@@ -582,6 +582,9 @@ class RecordingWatch:
         finally:
             self.depth -= 1
 
+    def filling(self, batch_id: str | None) -> None:
+        raise AssertionError("a dispatcher fills no batch")
+
 
 def test_the_supervisor_hears_of_each_call_and_of_what_is_still_held() -> None:
     watch = RecordingWatch()

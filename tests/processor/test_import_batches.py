@@ -155,6 +155,20 @@ def test_an_abandoned_batch_is_rescued_once_lease_and_skew_have_passed(
     assert other.batches.look_after(batch_id) is None
 
 
+def test_a_batch_whose_owner_is_known_to_be_dead_is_rescued_at_once(
+    filling: Filling, clock: ManualClock
+) -> None:
+    batch_id = filling.store("a")
+    supervisor = Filling(filling.estate, clock, "supervisor")
+    supervisor.batches.abandon(batch_id, "somebody else")
+    assert supervisor.batches.look_after(batch_id) is not None
+    supervisor.batches.abandon(batch_id, "worker")
+    reminders = [parse_message(body, SITE) for body in filling.estate.messages()]
+    assert reminders == [BatchDue(site=SITE, batch_id=batch_id)] * 2
+    assert supervisor.batches.look_after(batch_id) is None
+    assert filling.started() == [batch_id]
+
+
 def test_a_file_that_no_instance_claims_is_not_imported(filling: Filling) -> None:
     batch_id = filling.store("claimed")
     filling.batches.store("unclaimed", b"a worker died before it recorded this")

@@ -19,6 +19,7 @@ from rayline.dynamodb import CONDITION_FAILED, cancellation_codes
 from rayline.hashing import KeyedHash
 from rayline.imports import ImportBatches, batch_prefix, instance_id_of
 from rayline.instances import InstanceLedger, Received, Stored
+from rayline.watch import Unwatched
 
 LEASE_SECONDS = 60
 SKEW_SECONDS = 20
@@ -65,6 +66,8 @@ class BatchMachine(RuleBasedStateMachine):
             clock=self.clock,
         )
         self.workers: list[ImportBatches] = []
+        self.names: dict[int, str] = {}
+        self.owners: dict[str, ImportBatches] = {}
         self.opened: set[str] = set()
         self.waiting: list[tuple[str, str]] = []
         self.batch_of: dict[str, str] = {}
@@ -74,14 +77,17 @@ class BatchMachine(RuleBasedStateMachine):
 
     def add_worker(self) -> ImportBatches:
         """A worker under a name of its own."""
+        name = f"worker-{uuid.uuid4().hex}"
         worker = ImportBatches(
             self.estate.clients,
             self.estate.settings,
             self.ledger,
             clock=self.clock,
-            owner=f"worker-{uuid.uuid4().hex}",
+            owner=name,
+            watch=Unwatched(),
         )
         self.workers.append(worker)
+        self.names[id(worker)] = name
         return worker
 
     def files_of(self, batch_id: str) -> set[str]:
@@ -114,7 +120,7 @@ class BatchMachine(RuleBasedStateMachine):
             return  # the full batch before it could not be started; the instance comes again
         self.opened.add(batch_id)
         self.waiting.append((batch_id, instance))
-        self.owners = {**getattr(self, "owners", {}), batch_id: worker}
+        self.owners[batch_id] = worker
         if draw(st.booleans()):
             self.commit_one(len(self.waiting) - 1)
 
@@ -167,9 +173,12 @@ class BatchMachine(RuleBasedStateMachine):
             assert self.health_imaging.fail_with is not None
 
     def crash(self, draw: Draw) -> None:
-        """A worker dies: what it had stored but not recorded is never recorded."""
+        """A worker dies: what it had stored but not recorded is never recorded. Its supervisor may say so."""
         worker = self.some_worker(draw)
         self.workers.remove(worker)
+        if draw(st.booleans()):
+            for batch_id in [each for each, owner in self.owners.items() if owner is worker]:
+                self.workers[0].abandon(batch_id, self.names[id(worker)])
         self.waiting = [each for each in self.waiting if self.owners[each[0]] is not worker]
         self.add_worker()
 
