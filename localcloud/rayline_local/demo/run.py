@@ -32,7 +32,6 @@ from rayline_local.leaks import Leak, LeakSearch
 from rayline_local.samples import Sample, SampleSet
 from rayline_local.tasks import process_environment, root_client
 
-
 LEAST_TEST_IMAGES = 60
 USUAL_TEST_FRACTION = 0.2
 
