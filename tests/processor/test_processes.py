@@ -265,7 +265,7 @@ def test_a_call_that_kills_worker_after_worker_takes_no_bystander_to_the_dead_le
     processing: Processing,
 ) -> None:
     before = processing.account.stages()
-    (processing.folder / "leave").unlink()
+    (processing.folder / "leave").unlink(missing_ok=True)
     for path in processing.folder.glob("slow-*"):
         path.unlink()
     processing.upload(2, SLOW_PATIENT)
