@@ -112,6 +112,12 @@ def load_environment_file(path: Path | None = None) -> Path | None:
     return file
 
 
+def site_profile_path() -> Path | None:
+    """The site profile that the environment names, if it does."""
+    path = os.environ.get(Settings.environment_name("site_profile"))
+    return Path(path) if path else None
+
+
 def data_root() -> Path:
     """Folder of the real images, ``$RAYLINE_DATA`` or ``../shared/data``; it may be absent."""
     return Path(os.environ.get("RAYLINE_DATA", "../shared/data"))

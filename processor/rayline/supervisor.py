@@ -94,10 +94,18 @@ class _WorkerState:
 class Supervisor:
     """Keeps ``settings.workers`` workers running until told to stop."""
 
-    def __init__(self, settings: Settings, secrets: Mapping[str, SecretStr], clients: Clients) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        secrets: Mapping[str, SecretStr],
+        clients: Clients,
+        *,
+        verbose: bool = False,
+    ) -> None:
         self._settings = settings
         self._secrets = secrets
         self._clients = clients
+        self._verbose = verbose
         self._queue = MessageQueue(clients.sqs, settings.queue_url)
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_WorkerState] = []
@@ -142,7 +150,10 @@ class Supervisor:
             name = f"{self._settings.site}-{random_secrets.token_hex(4)}"
             ours, theirs = self._context.Pipe()
             process = self._context.Process(
-                target=run_worker, args=(self._settings, self._secrets, name, theirs), name=name, daemon=True
+                target=run_worker,
+                args=(self._settings, self._secrets, name, theirs, self._verbose),
+                name=name,
+                daemon=True,
             )
             process.start()
             theirs.close()

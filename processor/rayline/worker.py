@@ -158,9 +158,11 @@ def _end_with_supervisor(pipe: Connection) -> None:
         os._exit(1)
 
 
-def run_worker(settings: Settings, secrets: Mapping[str, SecretStr], name: str, pipe: Connection) -> None:
+def run_worker(
+    settings: Settings, secrets: Mapping[str, SecretStr], name: str, pipe: Connection, verbose: bool
+) -> None:
     """The main function of a worker process."""
-    configure_logs()
+    configure_logs(verbose=verbose)
     structlog.contextvars.bind_contextvars(worker=name, site=settings.site)
     threading.Thread(target=_end_with_supervisor, args=(pipe,), daemon=True).start()
     # Ctrl-C reaches the whole process group; the supervisor decides what it means.

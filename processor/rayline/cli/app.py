@@ -9,6 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from rayline.cli.plugin_verbs import SiteCommands
 from rayline.errors import ConfigurationError, RaylineError
 from rayline.observability.logs import configure_logs
 from rayline.settings import load_environment_file
@@ -22,11 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
+    cls=SiteCommands,
 )
 
 
 @app.callback()
 def _root(
+    context: typer.Context,
     env_file: Annotated[
         Path | None,
         typer.Option(
@@ -39,6 +42,7 @@ def _root(
 
     Start a whole estate on this machine with `rayline local up`, then `rayline process` in it.
     """
+    context.obj = {"verbose": verbose}
     configure_logs(verbose=verbose)
     load_environment_file(env_file)
 

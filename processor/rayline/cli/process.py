@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def process(
+        context: typer.Context,
         workers: Annotated[
             int | None, typer.Option(help="Worker processes; default RAYLINE_WORKERS.", min=1)
         ] = None,
@@ -25,7 +26,9 @@ def register(app: typer.Typer) -> None:
         settings, secrets and short-lived credentials on this machine.
         """
         overrides = {} if workers is None else {"workers": workers}
-        supervisor = Supervisor(load_settings(**overrides), load_secrets(), Clients())
+        supervisor = Supervisor(
+            load_settings(**overrides), load_secrets(), Clients(), verbose=context.obj["verbose"]
+        )
         if check:
             typer.echo("plugins: " + ", ".join(supervisor.check()))
             return
