@@ -217,9 +217,16 @@ class EffectLedger:
             )
             sets.append(f"#e{index} = :e{index}")
             if before is not None:
-                names["#token"] = "token"
+                # All three: its holder may end it, or renew its lease, just now.
+                names |= {"#token": "token", "#state": "state"}
                 values[f":t{index}"] = to_attribute(before.token)
-                conditions.append(f"#e{index}.#token = :t{index}")
+                values[f":s{index}"] = to_attribute(before.state)
+                condition = f"#e{index}.#token = :t{index} AND #e{index}.#state = :s{index}"
+                if before.state == "in_progress":
+                    names["#lease"] = "lease_until"
+                    values[f":l{index}"] = to_attribute(before.lease_until)
+                    condition += f" AND #e{index}.#lease = :l{index}"
+                conditions.append(condition)
             elif not fresh:
                 conditions.append(f"attribute_not_exists(#e{index})")
         try:

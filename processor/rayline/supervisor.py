@@ -12,7 +12,6 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
 from rayline.aws import Clients
@@ -209,7 +208,7 @@ class Supervisor:
     def _record(self, worker: _WorkerState, holding: Holding) -> None:
         if worker.blamed is not None:
             reason, effect = PLUGIN_TIMEOUT, worker.blamed
-        elif worker.calls:
+        elif worker.calls and not self._stopping:  # else it was our own drain that ended the call
             reason, effect = PLUGIN_CRASHED, worker.calls[-1].effect
         else:
             return
@@ -228,7 +227,7 @@ class Supervisor:
     def _guarded(self, worker: _WorkerState, act: Callable[[], None]) -> None:
         try:
             act()
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:
             # Leases and visibility run out by themselves; this only would have been quicker.
             _log.warning("worker_clean_up_failed", worker=worker.name, **failure_fields(error))
 

@@ -41,11 +41,16 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class ForgetfulClient:
-    """A DynamoDB client whose next write reaches the table, but whose answer is lost, so that botocore repeats it."""
+    """A DynamoDB client whose next write reaches the table, but whose answer is lost, so that botocore repeats it.
+
+    Attributes:
+        in_between: happens after the next write that fails on its condition, before the writer tries again.
+    """
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.answer_is_lost = False
+        self.in_between: Callable[[], object] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -65,7 +70,13 @@ class ForgetfulClient:
         if lost:
             with contextlib.suppress(Exception):
                 operation(**request)
-        return operation(**request)
+        try:
+            return operation(**request)
+        except Exception:
+            act, self.in_between = self.in_between, None
+            if act is not None:
+                act()
+            raise
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,7 @@ class EffectMachine(RuleBasedStateMachine):
         steps = [self.claim, self.time_passes]
         if self.claims:
             steps += [self.claim, self.renew, self.finish, self.finish, self.crash]
+            steps += [self.claim_against_a_holder]
         data.draw(st.sampled_from(steps))(data.draw)
 
     def some_claim(self, draw: Draw) -> Holder:
@@ -143,8 +155,11 @@ class EffectMachine(RuleBasedStateMachine):
         identity = draw(st.sampled_from(IDENTITIES))
         names = draw(st.lists(st.sampled_from(EFFECTS), min_size=1, max_size=3, unique=True))
         lost = draw(st.booleans())
-        event = self.event(identity)
         self.client.answer_is_lost = lost
+        self.claim_both(self.event(identity), names)
+
+    def claim_both(self, event: EventIdentity, names: list[str]) -> None:
+        """Claim in both ledgers, and see that they grant the same."""
         wanted = [(name, "1.0") for name in names]
         model, real = self.model.claim(event, wanted), self.real.claim(event, wanted)
         self.client.answer_is_lost = False
@@ -157,6 +172,34 @@ class EffectMachine(RuleBasedStateMachine):
             self.watchers["real"].granted((event, name), real.token, now)
         if real.granted:
             self.claims.append(Holder(event, real.granted, model.token, real.token))
+
+    def claim_against_a_holder(self, draw: Draw) -> None:
+        """A holder, perhaps a late one, acts just when another worker has read the ledger and is about to claim."""
+        holder = self.some_claim(draw)
+        names = sorted(holder.effects)
+        ends = draw(st.booleans())
+        was_held = {name: self.model.states(holder.identity)[name].state for name in names}
+
+        def act(ledger: Any, token: str) -> None:
+            if not ends:
+                outcome(lambda: ledger.renew(holder.identity, names, token))
+                return
+            for name in names:
+                if was_held[name] == "in_progress":
+                    outcome(lambda each=name: ledger.finish(holder.identity, each, token, "done"))  # type: ignore[misc]
+
+        before = self.clock().timestamp()
+        for name in names:
+            if outcome(lambda: self.model._held(holder.identity, name, holder.model_token)) is None:  # noqa: B023
+                for kind, token in (("model", holder.model_token), ("real", holder.real_token)):
+                    watcher = self.watchers[kind]
+                    watcher.let_go((holder.identity, name), token)
+                    if not ends:
+                        watcher.granted((holder.identity, name), token, before)
+        act(self.model, holder.model_token)
+        self.client.in_between = lambda: act(self.real, holder.real_token)
+        self.claim_both(holder.identity, names)
+        assert self.client.in_between is None
 
     def renew(self, draw: Draw) -> None:
         """A heartbeat, perhaps of a worker that had stalled."""
