@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from rayline.names import EstateNames
-from rayline_infra.components.events import Routes, RoutesArgs
+from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArgs
 from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
 from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
@@ -135,6 +135,8 @@ class Estate(pulumi.ComponentResource):
             "site": self.settings.site,
             "stack": self.settings.stack,
             "queue_url": self.routes.queue.url,
+            "dead_letter_queue_url": self.routes.dead_letter_queue.url,
+            "max_receive_count": str(MAX_RECEIVE_COUNT),
             "event_bus": self.routes.bus.name,
             "uploads_bucket": self.buckets.name("uploads"),
             "quarantine_bucket": self.buckets.name("quarantine"),
@@ -155,7 +157,10 @@ class Estate(pulumi.ComponentResource):
             "lease_seconds": f"{processor.lease_seconds:g}",
             "clock_skew_seconds": f"{processor.clock_skew_seconds:g}",
             "visibility_seconds": str(processor.visibility_seconds),
+            "study_quiet_seconds": f"{processor.study_quiet_seconds:g}",
+            "park_after_seconds": f"{processor.park_after_seconds:g}",
             "workers": str(processor.workers),
+            "health_port": str(processor.health_port),
         }
 
     def exports(self) -> dict[str, pulumi.Input[object]]:

@@ -43,7 +43,10 @@ class ProcessorSettings:
     lease_seconds: float
     clock_skew_seconds: float
     visibility_seconds: int
+    study_quiet_seconds: float
+    park_after_seconds: float
     workers: int
+    health_port: int
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,11 @@ def _processor(reader: _Reader) -> ProcessorSettings:
         clock_skew_seconds=reader.number("clockSkewSeconds", 60, 0, 600),
         # SQS allows at most 12 hours.
         visibility_seconds=reader.integer("visibilitySeconds", 120, 5, 43_200),
+        study_quiet_seconds=reader.number("studyQuietSeconds", 120, 0.1, 86_400),
+        # Below this, a waiting event goes round in the queue; SQS delays a message by 15 minutes at most.
+        park_after_seconds=reader.number("parkAfterSeconds", 60, 1, 900),
         workers=reader.integer("workers", 2, 1, 64),
+        health_port=reader.integer("healthPort", 8080, 0, 65_535),
     )
 
 

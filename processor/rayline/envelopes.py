@@ -5,7 +5,6 @@ unexpected exception. Shapes: EventBridge user guide, "AWS service event metadat
 """
 
 import json
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,23 +19,11 @@ from pydantic import (
 
 from rayline.errors import RejectedEvent
 from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
+from rayline.reminders import Reminder, parse_reminder
 
 API_SOURCE = "rayline.api"
-PROCESSOR_SOURCE = "rayline.processor"
-BATCH_DUE = "Import Batch Due"
 
-
-class BatchDue(BaseModel):
-    """A reminder that the processor sends to itself: look after an import batch."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["batch_due"] = "batch_due"
-    site: str
-    batch_id: str
-
-
-Message = Event | BatchDue
+Message = Event | Reminder
 
 
 class _AwsModel(BaseModel):
@@ -209,15 +196,13 @@ def parse_message(body: str, site: str) -> Message:
     """
     try:
         document = json.loads(body)
+        reminder = parse_reminder(document, site)
+        if reminder is not None:
+            return reminder
         envelope = _Envelope.model_validate(document)
     except (ValueError, RecursionError):
         # ValidationError is a ValueError; its text may quote the input, so it is not passed on.
         raise RejectedEvent("UNPARSABLE_MESSAGE", "the message is not an EventBridge envelope") from None
-    if (envelope.source, envelope.detail_type) == (PROCESSOR_SOURCE, BATCH_DUE):
-        try:
-            return BatchDue.model_validate(envelope.detail)
-        except ValidationError:
-            raise RejectedEvent("INVALID_EVENT", "the batch reminder names no batch") from None
     reader = _READERS.get((envelope.source, envelope.detail_type))
     if reader is None:
         raise RejectedEvent("UNKNOWN_EVENT", "no event is known by this source and detail type")
@@ -226,15 +211,3 @@ def parse_message(body: str, site: str) -> Message:
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
         raise RejectedEvent("INVALID_EVENT", f"missing or wrong in the event's detail: {fields}") from None
-
-
-def batch_due_body(due: BatchDue, now: datetime) -> str:
-    """The SQS message body of a reminder."""
-    return json.dumps(
-        {
-            "source": PROCESSOR_SOURCE,
-            "detail-type": BATCH_DUE,
-            "time": now.isoformat(),
-            "detail": due.model_dump(mode="json"),
-        }
-    )

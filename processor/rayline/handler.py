@@ -8,9 +8,10 @@ import structlog
 from rayline.aws import is_service_trouble
 from rayline.dispatcher import Outcome, backoff_seconds
 from rayline.effects import event_identity
-from rayline.envelopes import BatchDue, parse_message
+from rayline.envelopes import parse_message
 from rayline.errors import RejectedEvent, RetryableError
 from rayline.observability.logs import failure_fields
+from rayline.reminders import BatchDue, Reminder
 from rayline.runtime import Runtime
 
 _TROUBLE_SECONDS = 15.0
@@ -58,13 +59,21 @@ class MessageHandler:
 
     def _handle(self, body: str, receive_count: int) -> Disposition:
         message = parse_message(body, self._site)
-        if isinstance(message, BatchDue):
-            again = self._runtime.services.batches.look_after(message.batch_id)
+        if isinstance(message, Reminder):
+            again = self._look_after(message)
             return DELETE if again is None else Disposition("postpone", again)
         identity = event_identity(message, self._runtime.services.keyed_hash)
         with structlog.contextvars.bound_contextvars(kind=message.kind, identity=identity):
             outcome = self._runtime.dispatcher.observe(message, identity)
         return _disposition(outcome, receive_count)
+
+    def _look_after(self, reminder: Reminder) -> float | None:
+        """Do what is due. Returns seconds until the reminder must come again, None once it has done its work."""
+        match reminder:
+            case BatchDue():
+                return self._runtime.services.batches.look_after(reminder.batch_id)
+            case _:
+                return None
 
     def _quarantine(self, body: str, rejected: RejectedEvent) -> None:
         entry_id = f"message-{self._runtime.services.keyed_hash.of('message', body)}"

@@ -32,10 +32,10 @@ from rayline.dynamodb import (
     to_attribute,
     to_attributes,
 )
-from rayline.envelopes import BatchDue, batch_due_body
 from rayline.errors import RetryableError
 from rayline.instances import InstanceLedger
 from rayline.names import IMPORT_PREFIX, IMPORT_RESULT_PREFIX
+from rayline.reminders import BatchDue, reminder_body
 from rayline.watch import Watch
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ class ImportBatches:
         self._update(batch_id, None, {"state": "accounted", **counts})
 
     def _send_reminder(self, batch_id: str, delay_seconds: float) -> None:
-        body = batch_due_body(BatchDue(site=self._settings.site, batch_id=batch_id), self._clock())
+        body = reminder_body(BatchDue(site=self._settings.site, batch_id=batch_id))
         self._clients.sqs.send_message(
             QueueUrl=self._settings.queue_url,
             MessageBody=body,

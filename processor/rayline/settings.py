@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     )
     stack: str = Field(description="the Pulumi stack, e.g. dev")
     queue_url: str = Field(description="URL of the event queue")
+    dead_letter_queue_url: str = Field(description="URL of the dead-letter queue")
+    max_receive_count: int = Field(
+        default=5, ge=1, description="receipts after which a message that fails is dead-lettered"
+    )
     event_bus: str = Field(description="name of the custom event bus")
     uploads_bucket: str = Field(description="bucket that receives DICOM (identified)")
     quarantine_bucket: str = Field(description="bucket that keeps refused input (identified)")
@@ -49,12 +53,23 @@ class Settings(BaseSettings):
     batch_quiet_seconds: float = Field(
         default=30.0, gt=0, description="an import batch is sealed after this quiet"
     )
+    study_quiet_seconds: float = Field(
+        default=120.0, gt=0, description="a study is complete after this quiet"
+    )
+    park_after_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="an effect that waits this long or longer waits in the ledger, not in the queue",
+    )
     lease_seconds: float = Field(default=60.0, gt=0, description="how long a claim holds without a heartbeat")
     clock_skew_seconds: float = Field(default=60.0, ge=0, description="clock difference that leases tolerate")
     visibility_seconds: int = Field(
         default=120, ge=5, le=43_200, description="SQS visibility of a message at work"
     )
     workers: int = Field(default=2, ge=1, le=64, description="worker processes")
+    health_port: int = Field(
+        default=0, ge=0, le=65_535, description="loopback port of the health check; 0 serves none"
+    )
 
     @classmethod
     def environment_name(cls, field: str) -> str:

@@ -80,20 +80,33 @@ def test_tables_have_their_keys_and_can_be_restored(graph: Graph, table: str, ke
     assert inputs["serverSideEncryption"]["kmsKeyArn"] == key_arn(graph, "tracking")
 
 
-def test_image_tracking_has_exactly_the_agreed_indexes(graph: Graph) -> None:
-    inputs = graph.named("aws:dynamodb/table:Table", "image-tracking-table").inputs
+@pytest.mark.parametrize(
+    ("table", "indexes"),
+    [
+        (
+            "image-tracking",
+            {
+                "by_received_uid": [("received_uid_hash", "HASH")],
+                "by_stored_uid": [("sop_instance_uid", "HASH")],
+                "by_image_set": [("image_set_id", "HASH")],
+                "by_study": [("study_instance_uid", "HASH")],
+                "by_verified": [("verified_site", "HASH"), ("verified_at", "RANGE")],
+                "by_quarantined": [("quarantined_site", "HASH"), ("quarantined_at", "RANGE")],
+                "by_outbox": [("outbox_shard", "HASH"), ("created_at", "RANGE")],
+            },
+        ),
+        ("effects", {"by_due": [("due_shard", "HASH"), ("due_at", "RANGE")]}),
+    ],
+)
+def test_tables_have_exactly_the_agreed_indexes(
+    graph: Graph, table: str, indexes: dict[str, list[tuple[str, str]]]
+) -> None:
+    inputs = graph.named("aws:dynamodb/table:Table", f"{table}-table").inputs
     found = {
         index["name"]: [(key["attributeName"], key["keyType"]) for key in index["keySchemas"]]
         for index in inputs["globalSecondaryIndexes"]
     }
-    assert found == {
-        "by_received_uid": [("received_uid_hash", "HASH")],
-        "by_stored_uid": [("sop_instance_uid", "HASH")],
-        "by_image_set": [("image_set_id", "HASH")],
-        "by_verified": [("verified_site", "HASH"), ("verified_at", "RANGE")],
-        "by_quarantined": [("quarantined_site", "HASH"), ("quarantined_at", "RANGE")],
-        "by_outbox": [("outbox_shard", "HASH"), ("created_at", "RANGE")],
-    }
+    assert found == indexes
     assert {index["projectionType"] for index in inputs["globalSecondaryIndexes"]} == {"ALL"}
     # DynamoDB refuses a table that defines an attribute which no key uses.
     used = {"pk", *(name for keys in found.values() for name, _ in keys)}

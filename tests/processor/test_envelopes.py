@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayline.envelopes import BatchDue, Message, batch_due_body, parse_message
+from rayline.envelopes import Message, parse_message
 from rayline.errors import RejectedEvent
 from rayline.events import EVENT_TYPES, Event
-from rayline.testing.context import START
+from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, StudyDue, reminder_body
 from rayline.testing.strategies import SITE, envelope_of, envelopes, events
 
 JSON = st.recursive(
@@ -32,7 +32,7 @@ def test_any_text_is_an_event_or_a_rejection(body: str) -> None:
     except RejectedEvent as rejected:
         assert rejected.reason
     else:
-        assert isinstance(message, (*EVENT_TYPES, BatchDue))
+        assert isinstance(message, (*EVENT_TYPES, Reminder))
 
 
 @given(envelopes(), st.data())
@@ -83,6 +83,17 @@ def test_a_verification_of_another_site_is_rejected() -> None:
         parse_message(json.dumps({**envelope, "detail": detail}), SITE)
 
 
-def test_the_processors_own_reminder_is_read_back() -> None:
-    due = BatchDue(site=SITE, batch_id="b" * 32)
-    assert parse_message(batch_due_body(due, START), SITE) == due
+def test_the_processors_own_reminders_are_read_back() -> None:
+    for due in (
+        BatchDue(site=SITE, batch_id="b" * 32),
+        StudyDue(site=SITE, study_instance_uid="1.2.3"),
+        RetriesDue(site=SITE),
+        ReconcileDue(site=SITE),
+    ):
+        assert parse_message(reminder_body(due), SITE) == due
+
+
+def test_a_reminder_for_another_site_is_refused() -> None:
+    with pytest.raises(RejectedEvent) as refused:
+        parse_message(reminder_body(RetriesDue(site="elsewhere")), SITE)
+    assert refused.value.reason == "OTHER_SITE"

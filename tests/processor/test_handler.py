@@ -9,11 +9,11 @@ from support.manual_clock import ManualClock
 from support.processor_estate import SITE, ProcessorEstate, aws_error
 
 from rayline.dispatcher import Outcome
-from rayline.envelopes import BatchDue, batch_due_body
 from rayline.errors import RetryableError
 from rayline.events import Uploaded
 from rayline.handler import DELETE, Disposition, MessageHandler
 from rayline.plugin import Rejection
+from rayline.reminders import BatchDue, reminder_body
 from rayline.runtime import Runtime
 from rayline.testing import image_content
 from rayline.testing.strategies import envelope_of
@@ -110,7 +110,7 @@ def test_trouble_of_aws_brings_no_message_to_the_dead_letter_queue(
 def test_a_reminder_comes_again_until_its_batch_is_started(handling: Handling, clock: ManualClock) -> None:
     handling.handler.handle(handling.upload(image_content()), 1)
     (item,) = handling.estate.tracked("batch")
-    body = batch_due_body(BatchDue(site=SITE, batch_id=item["batch_id"]), NOW)
+    body = reminder_body(BatchDue(site=SITE, batch_id=item["batch_id"]))
     other = Handling(handling.estate, clock, "other")
     clock.pass_time(20)
     assert other.handler.handle(body, 1) == Disposition("postpone", 61.0)

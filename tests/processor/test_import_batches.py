@@ -9,10 +9,11 @@ from support.processor_estate import SITE, ProcessorEstate, aws_error
 
 from rayline import imports
 from rayline.dynamodb import Item
-from rayline.envelopes import BatchDue, parse_message
+from rayline.envelopes import parse_message
 from rayline.errors import RetryableError
 from rayline.imports import MAX_OPEN_QUIETS, ImportBatches, batch_key, file_key
 from rayline.instances import Received, Stored
+from rayline.reminders import BatchDue
 from rayline.runtime import Runtime
 
 QUIET = 10

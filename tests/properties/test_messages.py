@@ -11,10 +11,10 @@ from support.local_cloud import LocalCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import SITE, ProcessorEstate
 
-from rayline.envelopes import BatchDue, batch_due_body, parse_message
+from rayline.envelopes import parse_message
 from rayline.errors import RejectedEvent
 from rayline.handler import MessageHandler
-from rayline.testing.context import START
+from rayline.reminders import BatchDue, reminder_body
 from rayline.testing.strategies import envelopes
 
 JSON = st.recursive(
@@ -47,7 +47,7 @@ BODIES = st.one_of(
     envelopes(),
     damaged(),
     st.text("0123456789abcdef", min_size=1, max_size=32).map(
-        lambda batch: batch_due_body(BatchDue(site=SITE, batch_id=batch), START)
+        lambda batch: reminder_body(BatchDue(site=SITE, batch_id=batch))
     ),
 )
 

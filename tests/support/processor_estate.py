@@ -24,7 +24,7 @@ from rayline.dynamodb import Item, from_attributes
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
 from rayline.watch import Unwatched, Watch
-from rayline_infra.components.tracking import IMAGE_TRACKING_INDEXES, TABLE_KEYS, KeySchema
+from rayline_infra.components.tracking import TABLE_INDEXES, TABLE_KEYS, KeySchema
 
 SITE = "test-site"
 SECRETS = {
@@ -127,7 +127,7 @@ class ProcessorEstate:
                 self.dynamodb,
                 f"{self.name}-{kind}",
                 key,
-                IMAGE_TRACKING_INDEXES if kind == "image-tracking" else {},
+                TABLE_INDEXES.get(kind, {}),
             )
         cloud.client("events").create_event_bus(Name=self.name)
         self.settings = Settings.model_validate(
@@ -135,6 +135,7 @@ class ProcessorEstate:
                 "site": SITE,
                 "stack": "test",
                 "queue_url": self.sqs.create_queue(QueueName=self.name)["QueueUrl"],
+                "dead_letter_queue_url": self.sqs.create_queue(QueueName=f"{self.name}-dlq")["QueueUrl"],
                 "event_bus": self.name,
                 **{f"{kind}_bucket": bucket for kind, bucket in buckets.items()},
                 "image_tracking_table": f"{self.name}-image-tracking",

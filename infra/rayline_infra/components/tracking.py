@@ -23,13 +23,17 @@ TABLE_KEYS: Mapping[TableKind, KeySchema] = {
     "model-metrics": KeySchema("model_version", "evaluated_at"),
 }
 # Sparse: an item is in an index only while it has the index's attributes.
-IMAGE_TRACKING_INDEXES: Mapping[str, KeySchema] = {
-    "by_received_uid": KeySchema("received_uid_hash"),
-    "by_stored_uid": KeySchema("sop_instance_uid"),
-    "by_image_set": KeySchema("image_set_id"),
-    "by_verified": KeySchema("verified_site", "verified_at"),
-    "by_quarantined": KeySchema("quarantined_site", "quarantined_at"),
-    "by_outbox": KeySchema("outbox_shard", "created_at"),
+TABLE_INDEXES: Mapping[TableKind, Mapping[str, KeySchema]] = {
+    "image-tracking": {
+        "by_received_uid": KeySchema("received_uid_hash"),
+        "by_stored_uid": KeySchema("sop_instance_uid"),
+        "by_image_set": KeySchema("image_set_id"),
+        "by_study": KeySchema("study_instance_uid"),
+        "by_verified": KeySchema("verified_site", "verified_at"),
+        "by_quarantined": KeySchema("quarantined_site", "quarantined_at"),
+        "by_outbox": KeySchema("outbox_shard", "created_at"),
+    },
+    "effects": {"by_due": KeySchema("due_shard", "due_at")},
 }
 EXPIRY_ATTRIBUTE = "expires_at"
 # Effects, and of the tracking table only outbox entries that were sent, carry the attribute.
@@ -59,7 +63,7 @@ class Tables(pulumi.ComponentResource):
 
     def _declare(self, kind: TableKind, args: TablesArgs) -> aws.dynamodb.Table:
         key = TABLE_KEYS[kind]
-        indexes = IMAGE_TRACKING_INDEXES if kind == "image-tracking" else {}
+        indexes = TABLE_INDEXES.get(kind, {})
         attributes = {
             attribute: None
             for schema in (key, *indexes.values())

@@ -7,11 +7,11 @@ from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
 from rayline.dynamodb import timestamp, to_attributes
-from rayline.envelopes import PROCESSOR_SOURCE
 from rayline.events import SCHEMA_VERSION, Evaluated
 from rayline.names import EVALUATION_PREFIX
 from rayline.outbox import OutboxEntry
 from rayline.plugin import API_VERSION, Approval, Evaluation, Policy, hookimpl
+from rayline.reminders import PROCESSOR_SOURCE
 from rayline.services import Services
 
 _STATUS_OF = {"approve": "Approved", "reject": "Rejected"}

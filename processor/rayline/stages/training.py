@@ -9,13 +9,13 @@ from botocore.exceptions import ClientError
 from rayline.context import HookContext
 from rayline.dynamodb import Item, timestamp, to_attributes
 from rayline.effects import CommitConflict
-from rayline.envelopes import PROCESSOR_SOURCE
 from rayline.errors import RetryableError
 from rayline.events import SCHEMA_VERSION, Verified
 from rayline.instances import VerificationState, verification_key
 from rayline.names import DATASET_PREFIX
 from rayline.outbox import OutboxEntry
 from rayline.plugin import API_VERSION, Policy, hookimpl
+from rayline.reminders import PROCESSOR_SOURCE
 from rayline.services import Services
 
 _INDEX_PATIENCE = 3  # deliveries that wait for the index of verified image sets to catch up
