@@ -17,6 +17,7 @@ from rayline.errors import ConfigurationError
 from rayline.names import EstateNames
 from rayline_local import estate_environment, running
 from rayline_local.front.server import LOCK_FILE, SERVER_FILE, TOKEN_FILE
+from rayline_local.front.services import ACCEPTED_FILE
 from rayline_local.tasks import process_environment, task_environment
 
 DEFAULT_STATE_DIR = Path(".rayline")
@@ -33,6 +34,7 @@ STATE_NAMES = (
     ESTATE_FILE,
     "estate.lock",
     estate_environment.FILE_NAME,
+    ACCEPTED_FILE,
     TOKEN_FILE,
     SERVER_FILE,
     LOCK_FILE,

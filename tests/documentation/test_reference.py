@@ -11,6 +11,9 @@ import typer
 from rayline.cli.app import COMMAND_GROUP
 from rayline.dicom.reasons import ReasonCode
 from rayline.settings import Settings
+from rayline_local.front.faults import ServiceFaults
+from rayline_local.healthimaging.service import HealthImagingFaults
+from rayline_local.sagemaker.service import SageMakerFaults
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +48,8 @@ def test_every_setting_is_documented_with_its_default(field: str, reference: str
 @pytest.mark.parametrize("code", list(ReasonCode))
 def test_every_reason_code_is_documented(code: ReasonCode, reference: str) -> None:
     assert f"| `{code.value}` |" in reference
+
+
+@pytest.mark.parametrize("switches", [HealthImagingFaults, SageMakerFaults])
+def test_every_fault_switch_is_documented(switches: type[ServiceFaults], reference: str) -> None:
+    assert [name for name in switches.model_fields if f"| `{name}` |" not in reference] == []

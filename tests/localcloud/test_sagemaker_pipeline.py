@@ -423,6 +423,32 @@ def test_an_equal_token_starts_one_execution(estate: Estate) -> None:
     estate.wait(other)
 
 
+def test_accepted_starts_are_on_record_and_jobs_can_be_made_to_fail(estate: Estate) -> None:
+    pipeline, token = estate.pipeline(), uuid.uuid4().hex
+    assert estate.cloud.control("PUT", "faults", {"sagemaker": {"fail_jobs": 1}})[0] == 200
+    first = estate.start(pipeline, token)
+    assert estate.start(pipeline, token) == first
+    assert "internal server error" in estate.wait(first)["FailureReason"]
+    second = estate.start(pipeline)
+    assert estate.wait(second)["PipelineExecutionStatus"] == "Succeeded"
+    (package,) = estate.sagemaker.list_model_packages(ModelPackageGroupName=f"{pipeline}-models")[
+        "ModelPackageSummaryList"
+    ]
+    _, log = estate.cloud.control("GET", "requests/accepted")
+    starts = [
+        (each["client_token"] == token, each["repeated"], each["execution_arn"])
+        for each in log
+        if each["operation"] == "StartPipelineExecution" and pipeline in each["execution_arn"]
+    ]
+    assert starts == [(True, False, first), (True, True, first), (False, False, second)]
+    packages = [
+        each["package_arn"]
+        for each in log
+        if each["operation"] == "CreateModelPackage" and pipeline in each["package_arn"]
+    ]
+    assert packages == [package["ModelPackageArn"]]
+
+
 def test_a_failing_job_gives_its_own_reason(estate: Estate) -> None:
     script = (
         "import pathlib, os, sys\n"

@@ -60,6 +60,7 @@ class Front:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 self._control.ready = False
+                self._control.deliver_late_events()
                 for service in self._services.values():
                     await service.shutdown()
             return message

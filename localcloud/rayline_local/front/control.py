@@ -36,6 +36,10 @@ class ControlPaths:
         self._event_entries: deque[Any] = deque(maxlen=EVENT_TRAIL_LENGTH)
         self.ready = False
 
+    def deliver_late_events(self) -> None:
+        """Deliver what a fault switch holds back, before the services stop."""
+        self._cloud.deliver_late_events()
+
     def keep_event_entries(self, body: bytes) -> None:
         """Remember the entries of a PutEvents request, whether or not EventBridge takes them."""
         try:
@@ -67,6 +71,8 @@ class ControlPaths:
                 return 200, {"entries": list(self._event_entries)}
             if path == "requests":
                 return 200, self._cloud.request_log()
+            if path == "requests/accepted":
+                return 200, self._cloud.accepted_log()
         if request.method == "PUT" and path == "faults":
             return self._set_faults(request.body)
         return 404, {"message": "not found"}

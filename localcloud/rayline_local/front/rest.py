@@ -110,7 +110,7 @@ class Host(Protocol):
         """Append to the request log."""
 
     def take_fault(self, service: str, name: str) -> bool:
-        """Whether a counted fault switch is on; counts it down."""
+        """Whether a fault strikes now: a count, which goes down, or a share, by chance."""
 
 
 _current_call: ContextVar[Call] = ContextVar("rayline_local_call")
@@ -576,7 +576,7 @@ class ModeledService:
             members = self._parse(operation, request, labels)
             identity = self.host.authorize(request, self.permissions(name, members), self.signing_name)
             caller = identity.arn
-            if self.host.take_fault(self.fault_name, "throttle"):
+            if any(self.host.take_fault(self.fault_name, each) for each in ("throttle", "throttle_share")):
                 raise ServiceError("ThrottlingException", "Rate exceeded", 429 if self._is_rest else 400)
             validate_input(operation, members)
             handler = self._handlers.get(name)
@@ -592,6 +592,8 @@ class ModeledService:
             finally:
                 _current_call.reset(token)
             answer = self._serialize(operation, output or {})
+            if self.host.take_fault(self.fault_name, "lost_answers"):
+                raise ServiceError("InternalServerException", "the answer was lost (fault switch)", 500)
         except ServiceError as error:
             code = error.code
             answer = self._error_answer(error)

@@ -4,6 +4,7 @@ switches.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import threading
@@ -18,15 +19,18 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from pydantic import BaseModel, ConfigDict
 
 from rayline_local.front import emulator
+from rayline_local.front.accepted import AcceptedStarts
+from rayline_local.front.faults import FaultSwitches, ServiceFaults
+from rayline_local.front.late_events import LateEvents
 from rayline_local.front.rest import Caller, HttpRequest, Permission, Receive, Scope, Send
 
 ROOT_ACCESS_KEY = "test"
 CREDENTIAL_SECONDS = 3600
 CREDENTIAL_RENEWAL = timedelta(minutes=10)
 REQUEST_LOG_LENGTH = 2000
+ACCEPTED_FILE = "accepted.ndjson"
 
 Clock = Callable[[], datetime]
 
@@ -67,21 +71,6 @@ class LocalService(Protocol):
 
     async def shutdown(self) -> None:
         """Called once after the last request."""
-
-
-class ServiceFaults(BaseModel):
-    """Fault switches that every service has; a service adds its own by subclassing."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    throttle: int = 0
-    """The next n requests answer ThrottlingException."""
-    drop_events: bool = False
-    """Events of this service are not delivered (EventBridge delivers HealthImaging's and SageMaker's best
-    effort).
-    """
-    duplicate_events: bool = False
-    """Every event of this service is delivered twice."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +126,9 @@ class Cloud:
         self._lock = threading.Lock()
         self._credentials: dict[str, RoleCredentials] = {}
         self._requests: deque[RequestRecord] = deque(maxlen=REQUEST_LOG_LENGTH)
-        self._faults: dict[str, ServiceFaults] = {}
-        self._event_sources: dict[str, str] = {}
+        self._faults = FaultSwitches()
+        self._late_events = LateEvents()
+        self._accepted = AcceptedStarts(state_dir / ACCEPTED_FILE)
 
     # Events
 
@@ -148,18 +138,24 @@ class Cloud:
         """Deliver one event on the default bus as an AWS service would (customers may not use `aws.*`
         sources).
         """
-        faults = self._faults.get(self._event_sources.get(source, ""), ServiceFaults())
-        if faults.drop_events:
-            return
-        for _ in range(2 if faults.duplicate_events else 1):
-            emulator.put_event(
-                account_id=self.account_id,
-                region=self.region,
-                source=source,
-                detail_type=detail_type,
-                detail=detail,
-                resources=resources,
-            )
+        deliver = functools.partial(
+            emulator.put_event,
+            account_id=self.account_id,
+            region=self.region,
+            source=source,
+            detail_type=detail_type,
+            detail=detail,
+            resources=resources,
+        )
+        for seconds in self._faults.deliveries(source):
+            if seconds:
+                self._late_events.put(seconds, deliver)
+            else:
+                deliver()
+
+    def deliver_late_events(self) -> None:
+        """Deliver at once what a fault switch holds back, because the front stops."""
+        self._late_events.flush()
 
     # Identity
 
@@ -248,36 +244,34 @@ class Cloud:
         """Declare a service's fault switches and the event source that they govern
         (`aws.medical-imaging`).
         """
-        self._faults[fault_name] = switches
-        self._event_sources[source] = fault_name
+        self._faults.register(fault_name, source, switches)
 
     def faults(self, fault_name: str) -> ServiceFaults:
         """The service's current switches."""
-        return self._faults[fault_name]
+        return self._faults.of(fault_name)
 
     def fault_document(self) -> dict[str, Any]:
         """All switches, as `/_rayline/faults` shows them."""
-        return {name: switches.model_dump() for name, switches in self._faults.items()}
+        return self._faults.document()
 
     def set_faults(self, document: Mapping[str, Any]) -> None:
         """Replace the switches of each service named; raises KeyError or pydantic.ValidationError for unknown
         ones.
         """
-        replacements = {
-            name: type(self._faults[name]).model_validate(values) for name, values in document.items()
-        }
-        with self._lock:
-            self._faults.update(replacements)
+        self._faults.replace(document)
 
     def take_fault(self, service: str, name: str) -> bool:
-        """Whether a counted switch is on; counts it down by one."""
-        with self._lock:
-            switches = self._faults.get(service)
-            remaining = getattr(switches, name, 0)
-            if switches is None or remaining <= 0:
-                return False
-            setattr(switches, name, remaining - 1)
-            return True
+        """Whether a fault strikes now: a count, which goes down by one, or a share, by chance."""
+        return self._faults.take(service, name)
+
+    def record_accepted(self, service: str, operation: str, **facts: Any) -> None:
+        """Append to the record of accepted starts, which survives this process."""
+        at = self.clock().isoformat()
+        self._accepted.append({"at": at, "service": service, "operation": operation, **facts})
+
+    def accepted_log(self) -> list[dict[str, Any]]:
+        """Every accepted start since the state folder was made, oldest first."""
+        return self._accepted.records()
 
     def record_request(
         self, service: str, operation: str, caller: str, status: int, error: str | None, milliseconds: float

@@ -159,6 +159,8 @@ class ImportJobs:
         self._store.update("import_job", job_id, {"status": "IN_PROGRESS"})
         self._publish_job(self._job(job_id))
         if job["result"] is None:
+            if self._cloud.take_fault("healthimaging", "fail_jobs"):
+                raise JobFailed("internal server error")
             result = self._import(job, s3)
             if result is None:
                 return
@@ -215,7 +217,9 @@ class ImportJobs:
         for file in files:
             if self._stopping.is_set():
                 return
-            if self._cloud.take_fault("healthimaging", "fail_files"):
+            if any(
+                self._cloud.take_fault("healthimaging", each) for each in ("fail_files", "fail_files_share")
+            ):
                 waiting.append((file, RefusedFile("InternalServerException", "internal server error")))
             else:
                 try:
@@ -254,6 +258,13 @@ class ImportJobs:
             return None
         with self._grouping_lock:
             result, changes = self._store_all(job, accepted, failures, len(files))
+        self._cloud.record_accepted(
+            "healthimaging",
+            "FilesImported",
+            job_id=job["id"],
+            files={file.key: instance.sop_instance_uid for file, instance, _ in accepted},
+            failed=[entry["inputFile"] for entry in failures],
+        )
         for change in changes:
             self._publish_image_set(change)
         return result

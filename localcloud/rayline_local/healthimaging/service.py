@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from pydantic import Field
 
+from rayline_local.front.faults import Count, Seconds, ServiceFaults, Share
 from rayline_local.front.rest import ModeledService, Permission, ServiceError
-from rayline_local.front.services import Cloud, ServiceFaults
+from rayline_local.front.services import Cloud
 from rayline_local.healthimaging import edits
 from rayline_local.healthimaging.image_sets import Change
 from rayline_local.healthimaging.import_jobs import SERVICE_PRINCIPAL, ImportJobs, job_folder, split_uri
@@ -39,11 +39,15 @@ log = structlog.get_logger("rayline.local.healthimaging")
 class HealthImagingFaults(ServiceFaults):
     """Fault switches of the stand-in."""
 
-    fail_files: int = Field(default=0, ge=0)
+    fail_files: Count = 0
     """The next n files of import jobs fail with a server error; their jobs still complete."""
-    job_delay_seconds: float = Field(default=0.0, ge=0)
+    fail_files_share: Share = 0
+    """This share of the files fails so."""
+    fail_jobs: Count = 0
+    """The next n import jobs end as FAILED, with nothing imported."""
+    job_delay_seconds: Seconds = 0
     """Each job stays SUBMITTED for this long."""
-    metadata_conflicts: int = Field(default=0, ge=0)
+    metadata_conflicts: Count = 0
     """The next n GetImageSetMetadata answer 409, as they may for a while after an import."""
 
 
@@ -279,7 +283,15 @@ class HealthImagingService(ModeledService):
 
     async def op_start_dicom_import_job(self, **request: Any) -> dict[str, Any]:
         """Start a job; the same client token with the same request answers the same job."""
-        row = await asyncio.to_thread(self._start_job, request)
+        row, repeated = await asyncio.to_thread(self._start_job, request)
+        self._cloud.record_accepted(
+            self.fault_name,
+            "StartDICOMImportJob",
+            client_token=row["client_token"],
+            input_s3_uri=row["input_uri"],
+            job_id=row["id"],
+            repeated=repeated,
+        )
         return {
             "datastoreId": row["datastore_id"],
             "jobId": row["id"],
@@ -287,7 +299,8 @@ class HealthImagingService(ModeledService):
             "submittedAt": _moment(row["submitted_at"]),
         }
 
-    def _start_job(self, request: dict[str, Any]) -> Row:
+    def _start_job(self, request: dict[str, Any]) -> tuple[Row, bool]:
+        """The job's row, and whether the client token had started it before."""
         datastore = self._datastore(request["datastoreId"], active=True)
         if "importConfiguration" in request:
             raise _invalid("the local cloud does not implement importConfiguration")
@@ -307,7 +320,7 @@ class HealthImagingService(ModeledService):
             if known is not None:
                 if known["request"] != fingerprint:
                     raise ServiceError("ConflictException", "clientToken was used with another request")
-                return known
+                return known, True
             self._cloud.role_credentials(request["dataAccessRoleArn"], SERVICE_PRINCIPAL)
             running = self._store.rows(
                 "SELECT id FROM import_job WHERE status IN ('SUBMITTED', 'IN_PROGRESS')"
@@ -334,7 +347,7 @@ class HealthImagingService(ModeledService):
         row = self._job(datastore["id"], job_id)
         self._publish_job(row)
         self._jobs.submit(job_id)
-        return row
+        return row, False
 
     def _job(self, datastore_id: str, job_id: str) -> Row:
         row = self._store.row(

@@ -92,8 +92,8 @@ class ModelRegistry:
         """ARN of a package, from its ARN or ``group/version``."""
         return name if name.startswith("arn:") else f"{self._arn('model-package')}/{name}"
 
-    def create_package(self, request: Mapping[str, Any]) -> str:
-        """Register the next version of a group; an equal ClientToken answers the first one's ARN."""
+    def create_package(self, request: Mapping[str, Any]) -> tuple[str, bool]:
+        """Register the next version of a group; an equal ClientToken answers the first one's ARN, and True."""
         if "ModelPackageGroupName" not in request:
             raise ServiceError(
                 "ValidationException", "the local cloud registers versioned packages only; name a group"
@@ -102,7 +102,7 @@ class ModelRegistry:
         with self._lock:
             token = f"package {group} {request['ClientToken']}" if request.get("ClientToken") else None
             if token and (known := self._store.get("token", token)):
-                return str(known["arn"])
+                return str(known["arn"]), True
             versions = [package["ModelPackageVersion"] for package in self._store.list("package", group)]
             counter = self._store.get("token", f"version {group}") or {"last": 0}
             version = max([counter["last"], *versions]) + 1
@@ -130,7 +130,7 @@ class ModelRegistry:
             if token:
                 self._store.put("token", token, {"arn": arn})
         self._events.model_package_changed(document)
-        return arn
+        return arn, False
 
     def package(self, name: str) -> dict[str, Any]:
         """A package by ARN."""

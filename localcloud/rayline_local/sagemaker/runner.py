@@ -17,6 +17,7 @@ import structlog
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rayline_local.front.faults import ServiceFaults
 from rayline_local.front.rest import ServiceError
 from rayline_local.sagemaker.definition import (
     PipelineDefinition,
@@ -56,6 +57,14 @@ class RunnerHost(Protocol):
 
     def role_credentials(self, role_arn: str, service_principal: str | None = None) -> Any:
         """Credentials of a role that trusts the principal; raises ServiceError while there is none."""
+        ...
+
+    def faults(self, fault_name: str) -> ServiceFaults:
+        """A service's current fault switches."""
+        ...
+
+    def take_fault(self, service: str, name: str) -> bool:
+        """Whether a fault strikes now."""
         ...
 
 
@@ -377,7 +386,11 @@ class _Execution:
             metadata={"TrainingJob" if training else "ProcessingJob": {"Arn": job.arn}},
         )
         job.announce("InProgress", "Training")
-        if training:
+        if delay := getattr(self._host.faults("sagemaker"), "job_delay_seconds", 0.0):
+            self._switch.wait(delay)
+        if self._host.take_fault("sagemaker", "fail_jobs"):
+            outcome = JobOutcome("Failed", failure_reason="InternalServerError: internal server error")
+        elif training:
             outcome = self._runner._jobs.train(name, request, f"{execution_id}-{step.name}", self._switch)
         else:
             outcome = self._runner._jobs.process(name, request, self._switch)

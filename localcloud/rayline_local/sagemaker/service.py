@@ -17,8 +17,9 @@ import anyio.to_thread
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rayline.names import EstateNames
+from rayline_local.front.faults import Count, Seconds, ServiceFaults
 from rayline_local.front.rest import ModeledService, Permission, ServiceError, current_call
-from rayline_local.front.services import Cloud, ServiceFaults
+from rayline_local.front.services import Cloud
 from rayline_local.sagemaker.definition import InvalidDefinition, parse_definition
 from rayline_local.sagemaker.events import SOURCE, SageMakerEvents
 from rayline_local.sagemaker.jobs import SERVICE_PRINCIPAL, JobRunner, LocalImage
@@ -33,6 +34,15 @@ SHUTDOWN_SECONDS = 15.0
 PASSED_TO = {"iam:PassedToService": SERVICE_PRINCIPAL}
 
 Document = dict[str, Any]
+
+
+class SageMakerFaults(ServiceFaults):
+    """Fault switches of the local SageMaker."""
+
+    job_delay_seconds: Seconds = 0
+    """Each training and processing job waits for this long before it runs."""
+    fail_jobs: Count = 0
+    """The next n training and processing jobs fail."""
 
 
 def default_images(cloud: Cloud) -> dict[str, LocalImage]:
@@ -61,7 +71,7 @@ class SageMakerService(ModeledService):
             folder / "logs",
         )
         self._runner = ExecutionRunner(cloud, self._store, self.jobs, self._events)
-        cloud.register_faults(FAULT_NAME, SOURCE, ServiceFaults())
+        cloud.register_faults(FAULT_NAME, SOURCE, SageMakerFaults())
 
     async def startup(self) -> None:
         """Go on with the executions that the last stop interrupted."""
@@ -187,6 +197,7 @@ class SageMakerService(ModeledService):
         name = pipeline["PipelineName"]
         token = f"execution {name} {request['ClientRequestToken']}"
         if known := self._store.get("token", token):
+            self._record_execution(request, known["arn"], repeated=True)
             return {"PipelineExecutionArn": known["arn"]}
         for unsupported in ("SelectiveExecutionConfig", "PipelineVersionId"):
             if unsupported in request:
@@ -216,9 +227,20 @@ class SageMakerService(ModeledService):
         }
         self._store.put("execution", arn, execution, parent=name)
         self._store.put("token", token, {"arn": arn})
+        self._record_execution(request, arn, repeated=False)
         self._events.execution_changed(execution, None)
         self._runner.start(arn)
         return {"PipelineExecutionArn": arn}
+
+    def _record_execution(self, request: Mapping[str, Any], arn: str, *, repeated: bool) -> None:
+        self._cloud.record_accepted(
+            FAULT_NAME,
+            "StartPipelineExecution",
+            client_token=request["ClientRequestToken"],
+            parameters={each["Name"]: each["Value"] for each in request.get("PipelineParameters") or ()},
+            execution_arn=arn,
+            repeated=repeated,
+        )
 
     def op_describe_pipeline_execution(self, **request: Any) -> Document:
         execution = self._execution(request["PipelineExecutionArn"])
@@ -340,7 +362,14 @@ class SageMakerService(ModeledService):
         return _page("ModelPackageGroupSummaryList", [_only(one, members) for one in ordered], request)
 
     def op_create_model_package(self, **request: Any) -> Document:
-        arn = self._registry.create_package(request)
+        arn, repeated = self._registry.create_package(request)
+        self._cloud.record_accepted(
+            FAULT_NAME,
+            "CreateModelPackage",
+            client_token=request.get("ClientToken"),
+            package_arn=arn,
+            repeated=repeated,
+        )
         self._put_tags(arn, request.get("Tags") or ())
         return {"ModelPackageArn": arn}
 
