@@ -4,10 +4,10 @@ import math
 
 import pytest
 from pydantic import ValidationError
-from support.plugin_context import PluginContext
 
 import rayline_approval
 from rayline.plugin import Evaluation
+from rayline.testing import InMemoryContext
 from rayline_approval import ApprovalSettings, Gate
 
 GATES = {
@@ -21,7 +21,7 @@ def decide(
 ) -> tuple[str, str] | None:
     settings = ApprovalSettings(gates=GATES, minimum_test_images=minimum)
     approval = rayline_approval.approve_model(
-        Evaluation(package, metrics, 0.85, images), PluginContext(settings=settings)
+        Evaluation(package, metrics, 0.85, images), InMemoryContext(settings=settings)
     )
     return (approval.decision, approval.reason) if approval else None
 
@@ -49,7 +49,8 @@ def test_each_branch(metrics: dict[str, float], images: int, decision: str, beca
 
 def test_without_gates_a_human_decides() -> None:
     approval = rayline_approval.approve_model(
-        Evaluation("arn:package/1", {"accuracy": 1.0}, 0.85, 600), PluginContext(settings=ApprovalSettings())
+        Evaluation("arn:package/1", {"accuracy": 1.0}, 0.85, 600),
+        InMemoryContext(settings=ApprovalSettings()),
     )
     assert approval is not None
     assert approval.decision == "ask_human"

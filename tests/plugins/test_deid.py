@@ -14,12 +14,12 @@ from pydicom.config import RAISE
 from pydicom.dataset import Dataset
 from pydicom.valuerep import validate_value
 from support.part10 import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Element, Writer, minimal_image
-from support.plugin_context import PluginContext
 from support.shared_data import part10_files
 
 import rayline_deid
 from rayline.dicom.validation import screen
 from rayline.plugin import ConfigurationError, Instance, RejectedEvent
+from rayline.testing import InMemoryContext
 from rayline_deid.engine import deidentify
 from rayline_deid.profile import _DUMMIES, basic_profile
 from rayline_deid.pseudonyms import Pseudonyms
@@ -222,7 +222,7 @@ def test_every_cut_is_refused_or_still_whole(syntax: str) -> None:
 
 
 def test_the_plugin_leaves_a_receipt_that_names_no_key(ct: list[samples.Sample]) -> None:
-    context = PluginContext(settings=rayline_deid.DeidSettings(), secrets={"deid": SECRET})
+    context = InMemoryContext(settings=rayline_deid.DeidSettings(), secrets={"deid": SECRET})
     output = rayline_deid.transform_instance(Instance(ct[0].content), context)
     assert screen(output.content) is None
     (receipt,) = output.receipts
@@ -236,7 +236,7 @@ def test_the_plugin_leaves_a_receipt_that_names_no_key(ct: list[samples.Sample])
 
 @pytest.mark.parametrize("secrets", [{}, {"deid": b""}, {"deid": b"short"}])
 def test_without_a_secret_nothing_passes(ct: list[samples.Sample], secrets: dict[str, bytes]) -> None:
-    context = PluginContext(settings=rayline_deid.DeidSettings(), secrets=secrets)
+    context = InMemoryContext(settings=rayline_deid.DeidSettings(), secrets=secrets)
     with pytest.raises(ConfigurationError):
         rayline_deid.transform_instance(Instance(ct[0].content), context)
 

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 from support.dcmtk import free_port, storescp
-from support.plugin_context import PluginContext
 from support.shared_data import part10_files
 
 import rayline_pacs_forward
 from rayline.dicom.validation import screen
-from rayline.plugin import ConfigurationError, Destination, Ingested, RetryableError, StoredInstance
+from rayline.plugin import ConfigurationError, Destination, Ingested, RetryableError
+from rayline.testing import InMemoryContext
 from rayline_local import samples
 from rayline_pacs_forward import ForwardSettings
 from rayline_pacs_forward.scu import Outgoing, StoreClient, Timeouts
@@ -41,10 +41,6 @@ def ct() -> list[samples.Sample]:
     return list(samples.ct_series(3, 6))
 
 
-def stored(content: bytes, uid: str = "") -> StoredInstance:
-    return StoredInstance(uid, lambda: content)
-
-
 @pytest.fixture
 def dcmtk(dcmtk_storescp: str, tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """A running storescp, its port and the folder that it writes to."""
@@ -53,7 +49,7 @@ def dcmtk(dcmtk_storescp: str, tmp_path: Path) -> Iterator[tuple[int, Path]]:
         yield port, folder
 
 
-def context_for(ports: list[int], instances: list[StoredInstance], **settings: Any) -> PluginContext:
+def context_for(ports: list[int], contents: list[bytes], **settings: Any) -> InMemoryContext:
     model = ForwardSettings.model_validate(
         {
             "destinations": [
@@ -67,7 +63,9 @@ def context_for(ports: list[int], instances: list[StoredInstance], **settings: A
             **settings,
         }
     )
-    context = PluginContext(settings=model, instances=instances)
+    context = InMemoryContext(
+        settings=model, contents={str(number): content for number, content in enumerate(contents)}
+    )
     context.answers = rayline_pacs_forward.destinations(EVENT, context)
     return context
 
@@ -78,7 +76,7 @@ def test_dcmtk_receives_every_instance_as_it_is_stored(
     port, folder = dcmtk
     contents = [sample.content for sample in ct]
     contents += [samples.wrap(samples.chest_xray(_generator(), "NORMAL"), samples.made_up_patient("x"))[0]]
-    context = context_for([port], [stored(content) for content in contents])
+    context = context_for([port], contents)
     rayline_pacs_forward.on_ingested(EVENT, context)
     received = {str(each.SOPInstanceUID): each for each in map(pydicom.dcmread, folder.iterdir())}
     sent = [pydicom.dcmread(BytesIO(content)) for content in contents]
@@ -88,7 +86,7 @@ def test_dcmtk_receives_every_instance_as_it_is_stored(
         assert copy.PixelData == original.PixelData
         assert copy.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
         assert copy.PatientName == original.PatientName
-    assert ("info", "instances_forwarded") in [event[:2] for event in context.log.events]
+    assert ("info", "instances_forwarded") in [(record.level, record.event) for record in context.logged]
 
 
 def test_connections_do_not_delay_small_writes(ct: list[samples.Sample]) -> None:
@@ -116,7 +114,7 @@ def test_compressed_instances_keep_their_transfer_syntax(dcmtk: tuple[int, Path]
         and b"1.2.840.10008.1.2.4.20" not in content[:600]  # dcmtk 3.6.7 has no HTJ2K
     ]
     by_uid = {str(_meta(content).MediaStorageSOPInstanceUID): content for content in contents}
-    context = context_for([port], [stored(content) for content in by_uid.values()])
+    context = context_for([port], list(by_uid.values()))
     rayline_pacs_forward.on_ingested(EVENT, context)
     received = [pydicom.dcmread(path) for path in folder.iterdir()]
     assert {str(each.SOPInstanceUID): str(each.file_meta.TransferSyntaxUID) for each in received} == {
@@ -159,41 +157,41 @@ def scp(
 @pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC000, 0x0110, 0x0122])
 def test_a_refused_instance_is_never_success(status: int, ct: list[samples.Sample]) -> None:
     with scp(status) as (port, received):
-        context = context_for([port], [stored(sample.content) for sample in ct])
+        context = context_for([port], [sample.content for sample in ct])
         with pytest.raises(RetryableError, match=f"0x{status:04X}"):
             rayline_pacs_forward.on_ingested(EVENT, context)
     assert len(received) == 1
-    assert [event[1] for event in context.log.events] == ["forwarding_failed"]
+    assert [record.event for record in context.logged] == ["forwarding_failed"]
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
 def test_a_warning_counts_as_stored(status: int, ct: list[samples.Sample]) -> None:
     with scp(status) as (port, received):
-        context = context_for([port], [stored(sample.content) for sample in ct])
+        context = context_for([port], [sample.content for sample in ct])
         rayline_pacs_forward.on_ingested(EVENT, context)
     assert received == [sample.sop_instance_uid for sample in ct]
-    assert context.log.events[-1][2] == {"destination": "pacs-0", "stored": len(ct), "with_warning": len(ct)}
+    assert context.logged[-1].fields == {"destination": "pacs-0", "stored": len(ct), "with_warning": len(ct)}
 
 
 def test_a_peer_that_breaks_off_is_tried_again(ct: list[samples.Sample]) -> None:
     with scp(None) as (port, _), pytest.raises(RetryableError, match="pacs-0"):
-        rayline_pacs_forward.on_ingested(EVENT, context_for([port], [stored(ct[0].content)]))
+        rayline_pacs_forward.on_ingested(EVENT, context_for([port], [ct[0].content]))
 
 
 def test_an_unreachable_peer_is_tried_again(ct: list[samples.Sample]) -> None:
     with pytest.raises(RetryableError, match="could not be reached"):
-        rayline_pacs_forward.on_ingested(EVENT, context_for([free_port()], [stored(ct[0].content)]))
+        rayline_pacs_forward.on_ingested(EVENT, context_for([free_port()], [ct[0].content]))
 
 
 def test_a_rejected_association_names_the_ae_titles(ct: list[samples.Sample]) -> None:
     with scp(0, title="OTHER", reject=True) as (port, _), pytest.raises(RetryableError, match="AE titles"):
-        rayline_pacs_forward.on_ingested(EVENT, context_for([port], [stored(ct[0].content)]))
+        rayline_pacs_forward.on_ingested(EVENT, context_for([port], [ct[0].content]))
 
 
 def test_a_refused_presentation_context_is_named(ct: list[samples.Sample]) -> None:
     xray, _ = samples.wrap(samples.chest_xray(_generator(), "NORMAL"), samples.made_up_patient("x"))
     with scp(0, syntaxes=(IMPLICIT,)) as (port, received):
-        context = context_for([port], [stored(ct[0].content), stored(xray)])
+        context = context_for([port], [ct[0].content, xray])
         with pytest.raises(RetryableError, match=r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.1 in transfer syntax"):
             rayline_pacs_forward.on_ingested(EVENT, context)
     assert received == [ct[0].sop_instance_uid]
@@ -201,7 +199,7 @@ def test_a_refused_presentation_context_is_named(ct: list[samples.Sample]) -> No
 
 def test_one_failing_destination_does_not_starve_the_others(ct: list[samples.Sample]) -> None:
     with scp(0) as (port, received):
-        context = context_for([free_port(), port], [stored(sample.content) for sample in ct])
+        context = context_for([free_port(), port], [sample.content for sample in ct])
         with pytest.raises(RetryableError, match="pacs-0"):
             rayline_pacs_forward.on_ingested(EVENT, context)
     assert received == [sample.sop_instance_uid for sample in ct]
@@ -210,8 +208,8 @@ def test_one_failing_destination_does_not_starve_the_others(ct: list[samples.Sam
 def test_rules_by_modality_hold(ct: list[samples.Sample]) -> None:
     xray, _ = samples.wrap(samples.chest_xray(_generator(), "NORMAL"), samples.made_up_patient("x"))
     with scp(0) as (port, received):
-        instances = [stored(xray), stored(ct[0].content)]
-        context = context_for([port], instances, destination={"modalities": ["CT"]})
+        contents = [xray, ct[0].content]
+        context = context_for([port], contents, destination={"modalities": ["CT"]})
         rayline_pacs_forward.on_ingested(EVENT, context)
     assert received == [ct[0].sop_instance_uid]
 
@@ -224,10 +222,10 @@ def test_rules_by_modality_hold(ct: list[samples.Sample]) -> None:
     ],
 )
 def test_only_finished_jobs_are_forwarded(event: Ingested, ct: list[samples.Sample]) -> None:
-    context = context_for([free_port()], [stored(ct[0].content)])
+    context = context_for([free_port()], [ct[0].content])
     assert rayline_pacs_forward.destinations(event, context) == []
     rayline_pacs_forward.on_ingested(event, context)
-    assert context.log.events == []
+    assert context.logged == []
 
 
 def test_original_identity_is_refused() -> None:
