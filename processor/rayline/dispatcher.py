@@ -108,7 +108,11 @@ class Dispatcher:
         implementations = self._registry.implementations(hook)
         if not implementations:
             return Outcome()
-        claim = self._effects.claim(identity, [(each.effect, each.version) for each in implementations])
+        claim = self._effects.claim(
+            identity,
+            [(each.effect, each.version) for each in implementations],
+            fresh=hook != "on_rejected",  # told of after the event's own observers, who have an item by then
+        )
         self._states = claim.before
         unfinished = set(claim.granted)
         self._hold(identity, unfinished, claim.token)

@@ -148,16 +148,18 @@ class EffectLedger:
         )
         return _effects(response.get("Item", {}))
 
-    def claim(self, identity: EventIdentity, effects: Sequence[tuple[str, str]]) -> Claim:
+    def claim(
+        self, identity: EventIdentity, effects: Sequence[tuple[str, str]], *, fresh: bool = True
+    ) -> Claim:
         """Claim those of the effects that have not ended and that nobody holds: one write, however many they are.
 
         Args:
             effects: pairs of effect name and plugin version.
+            fresh: whether the event is likely unknown; a wrong guess costs a second write.
         """
         token = secrets.token_hex(8)
         versions = dict(effects)
         known: dict[str, EffectState] = {}
-        fresh = True
         for _ in range(_CLAIM_ATTEMPTS):
             wanted = [name for name in versions if name not in known or self._claimable(known[name])]
             if not wanted:

@@ -154,10 +154,17 @@ class InstanceLedger:
             ),
         ]
 
-    def quarantined_write(self, received: Received, reason: str) -> TransactItem:
-        """The write that makes an instance *quarantined* with a reason code."""
+    def quarantined_write(
+        self, received: Received, reason: str, announcement: Mapping[str, Any]
+    ) -> TransactItem:
+        """The write that makes an instance *quarantined* with a reason code, and announces it.
+
+        Args:
+            announcement: the outbox entry that the item carries.
+        """
         item = {
             **self._instance_item(received, Stage.QUARANTINED),
+            **announcement,
             "reason": reason,
             "quarantined_site": self._site,
             "quarantined_at": timestamp(self._clock()),

@@ -1,23 +1,31 @@
 """Our own events leave through an outbox that is written with the state they announce.
 
-An entry is an item of the tracking table, written in the transaction that changes the state. It is published
-right after, and leaves the index of waiting entries once EventBridge has taken it; what a crash leaves behind,
-:meth:`Outbox.drain` finds.
+An entry is an item of the tracking table, or a few attributes of the very item that changes, written in the
+transaction that changes the state. It is published right after, and leaves the index of waiting entries once
+EventBridge has taken it; what a crash leaves behind, :meth:`Outbox.drain` finds.
 A consumer may so see an event twice, and tells by its id.
 """
 
 import json
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rayline.dynamodb import Item, TransactItem, query, timestamp, to_attribute, to_attributes
+from rayline.dynamodb import (
+    Item,
+    TransactItem,
+    is_condition_failure,
+    query,
+    timestamp,
+    to_attribute,
+    to_attributes,
+)
 from rayline.observability.logs import failure_fields
 
 if TYPE_CHECKING:
@@ -33,17 +41,31 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class OutboxEntry:
-    """One event of ours on its way to the custom bus; ``detail`` carries no PHI."""
+    """Events of ours, of one detail type, on their way to the custom bus; ``details`` carry no PHI.
+
+    Attributes:
+        key: key of the item that carries the entry; empty for an item of its own.
+    """
 
     entry_id: str
     source: str
     detail_type: str
-    detail: Mapping[str, Any]
+    details: tuple[Mapping[str, Any], ...]
+    key: str = ""
 
     @classmethod
-    def new(cls, source: str, detail_type: str, detail: Mapping[str, Any]) -> "OutboxEntry":
+    def new(cls, source: str, detail_type: str, *details: Mapping[str, Any]) -> "OutboxEntry":
         """An entry with a random id."""
-        return cls(str(uuid.uuid4()), source, detail_type, detail)
+        return cls(str(uuid.uuid4()), source, detail_type, details)
+
+    def carried_by(self, key: str) -> "OutboxEntry":
+        """The entry as attributes of another item, which saves a write (see :meth:`Outbox.fields`)."""
+        return replace(self, key=key)
+
+    @property
+    def item_key(self) -> str:
+        """Key of the item that the entry is in."""
+        return self.key or f"OUTBOX#{self.entry_id}"
 
 
 class Outbox:
@@ -64,68 +86,92 @@ class Outbox:
         self._event_bus = event_bus
         self._clock = clock
 
-    def write(self, entry: OutboxEntry) -> TransactItem:
-        """The write that goes into the transaction of the state that the entry announces."""
-        item = {
-            "pk": f"OUTBOX#{entry.entry_id}",
-            "type": "outbox",
+    def fields(self, entry: OutboxEntry) -> Item:
+        """The attributes that an entry adds to the item which carries it, in the write of that item."""
+        return {
             "entry_id": entry.entry_id,
             "source": entry.source,
             "detail_type": entry.detail_type,
-            "detail": json.dumps(entry.detail, sort_keys=True),
+            "details": _text(entry.details),
             "created_at": timestamp(self._clock()),
             # Ids are random, so the shards fill evenly and no partition of the index takes every write.
             "outbox_shard": str(zlib.crc32(entry.entry_id.encode()) % SHARDS),
         }
+
+    def write(self, entry: OutboxEntry) -> TransactItem:
+        """The write that goes into the transaction of the state that the entry announces."""
+        item = {"pk": entry.item_key, "type": "outbox", **self.fields(entry)}
         return {"Put": {"TableName": self._table, "Item": to_attributes(item)}}
 
     def publish(self, entries: Iterable[OutboxEntry]) -> int:
         """Send entries that are already written; those that EventBridge took are marked so. Returns their number."""
         pending = list(entries)
-        sent = 0
-        for start in range(0, len(pending), _ENTRIES_A_CALL):
-            chunk = pending[start : start + _ENTRIES_A_CALL]
-            try:
-                sent += self._send(chunk)
-            except (BotoCoreError, ClientError) as error:
-                # Nothing is lost: what is written leaves with the next drain.
-                _log.warning("outbox_not_sent", **failure_fields(error))
-        return sent
+        refused: dict[str, list[Mapping[str, Any]]] = {entry.item_key: [] for entry in pending}
+        unsent = [(entry, detail) for entry in pending for detail in entry.details]
+        for start in range(0, len(unsent), _ENTRIES_A_CALL):
+            chunk = unsent[start : start + _ENTRIES_A_CALL]
+            for (entry, detail), taken in zip(chunk, self._put_events(chunk), strict=True):
+                if not taken:
+                    refused[entry.item_key].append(detail)
+        for entry in pending:
+            remaining = refused[entry.item_key]
+            if not remaining:
+                self._mark_sent(entry)
+            elif len(remaining) < len(entry.details):
+                self._keep(entry, remaining)
+        return sum(not remaining for remaining in refused.values())
 
-    def _send(self, entries: list[OutboxEntry]) -> int:
-        response = self._events.put_events(
-            Entries=[
-                {
-                    "EventBusName": self._event_bus,
-                    "Source": entry.source,
-                    "DetailType": entry.detail_type,
-                    "Detail": json.dumps(entry.detail, sort_keys=True),
-                }
-                for entry in entries
-            ]
-        )
-        sent = 0
+    def _put_events(self, chunk: Sequence[tuple[OutboxEntry, Mapping[str, Any]]]) -> list[bool]:
+        """Send details. Returns which of them EventBridge took; the others leave with a later drain."""
+        try:
+            response = self._events.put_events(
+                Entries=[
+                    {
+                        "EventBusName": self._event_bus,
+                        "Source": entry.source,
+                        "DetailType": entry.detail_type,
+                        "Detail": json.dumps(detail, sort_keys=True),
+                    }
+                    for entry, detail in chunk
+                ]
+            )
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("outbox_not_sent", **failure_fields(error))
+            return [False] * len(chunk)
         # PutEvents answers 200 with failed entries (EventBridge API reference), so each is looked at.
-        for entry, answer in zip(entries, response["Entries"], strict=True):
+        for (entry, _), answer in zip(chunk, response["Entries"], strict=True):
             if answer.get("ErrorCode"):
                 _log.warning("outbox_entry_refused", error_code=answer["ErrorCode"], entry_id=entry.entry_id)
-                continue
-            self._mark_sent(entry)
-            sent += 1
-        return sent
+        return [not answer.get("ErrorCode") for answer in response["Entries"]]
 
     def _mark_sent(self, entry: OutboxEntry) -> None:
-        """Take an entry off the index of those to send; without its detail, the item stays a while as a trail."""
+        """Take an entry off the index of those to send; without its details, it stays a while as a trail."""
         now = self._clock()
-        self._dynamodb.update_item(
-            TableName=self._table,
-            Key={"pk": {"S": f"OUTBOX#{entry.entry_id}"}},
-            UpdateExpression="SET sent_at = :now, expires_at = :expires REMOVE outbox_shard, detail",
-            ExpressionAttributeValues={
-                ":now": to_attribute(timestamp(now)),
-                ":expires": to_attribute(int((now + _TRAIL).timestamp())),
-            },
-        )
+        values = {":now": to_attribute(timestamp(now))}
+        update = "SET sent_at = :now"
+        if not entry.key:
+            # An item that carries an entry beside its own state never expires.
+            values[":expires"] = to_attribute(int((now + _TRAIL).timestamp()))
+            update += ", expires_at = :expires"
+        self._update(entry, f"{update} REMOVE outbox_shard, details", values)
+
+    def _keep(self, entry: OutboxEntry, remaining: Sequence[Mapping[str, Any]]) -> None:
+        """Leave only what EventBridge refused to be sent later."""
+        self._update(entry, "SET details = :details", {":details": to_attribute(_text(remaining))})
+
+    def _update(self, entry: OutboxEntry, update: str, values: Mapping[str, Any]) -> None:
+        # Another worker may have sent the entry meanwhile; it must not come back.
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": entry.item_key}},
+                UpdateExpression=update,
+                ConditionExpression="attribute_exists(outbox_shard)",
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if not is_condition_failure(error):
+                raise
 
     def drain(self, older_than: timedelta) -> int:
         """Publish entries that a crash left behind. Returns how many were sent."""
@@ -139,5 +185,12 @@ class Outbox:
         return self.publish(stale)
 
 
+def _text(details: Iterable[Mapping[str, Any]]) -> str:
+    return json.dumps(list(details), sort_keys=True)
+
+
 def _entry(item: Item) -> OutboxEntry:
-    return OutboxEntry(item["entry_id"], item["source"], item["detail_type"], json.loads(item["detail"]))
+    entry = OutboxEntry(
+        item["entry_id"], item["source"], item["detail_type"], tuple(json.loads(item["details"]))
+    )
+    return entry if item["pk"] == entry.item_key else entry.carried_by(item["pk"])

@@ -28,6 +28,7 @@ def count_ledger(items: Iterable[Item]) -> LedgerCounts:
     image_sets = verified = outbox = 0
     trainings = []
     for item in items:
+        outbox += "outbox_shard" in item
         match item.get("type"):
             case "instance":
                 instances[item["stage"]] += 1
@@ -40,8 +41,6 @@ def count_ledger(items: Iterable[Item]) -> LedgerCounts:
                 verified += 1 if item.get("verified_site") else 0
             case "training":
                 trainings.append(item["execution_arn"])
-            case "outbox":
-                outbox += "outbox_shard" in item
     return LedgerCounts(
         dict(instances), dict(reasons), dict(batches), image_sets, verified, trainings, outbox
     )

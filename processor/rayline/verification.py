@@ -80,23 +80,20 @@ class Verifier:
         for verification in verifications:
             verification_id = str(uuid.uuid4())
             verified_at = timestamp(self._clock())
-            entry = OutboxEntry(
-                verification_id,
-                API_SOURCE,
-                "Verification Revoked" if revoke else "Image Verified",
-                {
-                    "schemaVersion": SCHEMA_VERSION,
-                    "site": self._site,
-                    "verificationId": verification_id,
-                    "datastoreId": self._datastore_id,
-                    "imageSetId": verification.image_set_id,
-                    "imageSetVersion": verification.image_set_version,
-                    "label": verification.label,
-                    "findings": verification.findings,
-                    "verifier": verifier,
-                    "verifiedAt": verified_at,
-                },
-            )
+            detail = {
+                "schemaVersion": SCHEMA_VERSION,
+                "site": self._site,
+                "verificationId": verification_id,
+                "datastoreId": self._datastore_id,
+                "imageSetId": verification.image_set_id,
+                "imageSetVersion": verification.image_set_version,
+                "label": verification.label,
+                "findings": verification.findings,
+                "verifier": verifier,
+                "verifiedAt": verified_at,
+            }
+            detail_type = "Verification Revoked" if revoke else "Image Verified"
+            entry = OutboxEntry(verification_id, API_SOURCE, detail_type, (detail,))
             item = {
                 "pk": verification_key(verification_id),
                 "type": "verification",

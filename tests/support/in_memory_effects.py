@@ -39,7 +39,9 @@ class InMemoryEffects:
     def states(self, identity: EventIdentity) -> dict[str, EffectState]:
         return dict(self._events.get(identity, {}))
 
-    def claim(self, identity: EventIdentity, effects: Sequence[tuple[str, str]]) -> Claim:
+    def claim(
+        self, identity: EventIdentity, effects: Sequence[tuple[str, str]], *, fresh: bool = True
+    ) -> Claim:
         before = self.states(identity)
         token = f"token-{next(self._tokens)}"
         granted = {name for name, _ in effects if self._free(before.get(name))}

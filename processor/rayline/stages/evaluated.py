@@ -1,20 +1,22 @@
 """evaluated: read what the pipeline measured and registered, record it, and let plugins or a human decide."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
 from rayline.dynamodb import timestamp, to_attributes
-from rayline.events import SCHEMA_VERSION, Evaluated
+from rayline.events import Evaluated
 from rayline.names import EVALUATION_PREFIX
-from rayline.outbox import OutboxEntry
+from rayline.notifications import ModelApproved, ModelRegistered, Notification, outbox_entries
 from rayline.plugin import API_VERSION, Approval, Evaluation, Policy, hookimpl
-from rayline.reminders import PROCESSOR_SOURCE
 from rayline.services import Services
 
-_STATUS_OF = {"approve": "Approved", "reject": "Rejected"}
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
+
+_STATUS_OF: "dict[str, ModelApprovalStatusType]" = {"approve": "Approved", "reject": "Rejected"}
 
 
 class EvaluatedStage:
@@ -37,8 +39,9 @@ class EvaluatedStage:
         package_arn = self._package_arn(arn)
         report = self._report(arn.rsplit("/", 1)[-1])
         approval: Approval | None = None
+        approved = False
         if package_arn is not None and report is not None:
-            approval = self._decide(package_arn, report)
+            approval, approved = self._decide(package_arn, report)
         model_version = _model_version(package_arn, arn)
         metrics = {
             "model_version": model_version,
@@ -57,10 +60,10 @@ class EvaluatedStage:
         put = {
             "Put": {"TableName": self._services.settings.model_metrics_table, "Item": to_attributes(metrics)}
         }
-        entries = self._announcements(event, package_arn, report, approval)
+        entries = outbox_entries(self._told(event, package_arn, report, approval if approved else None))
         assert context.effect is not None
         context.effect.commit(
-            [put, *(self._services.outbox.write(entry) for entry in entries)],
+            [put, *map(self._services.outbox.write, entries)],
             result={"model_version": model_version},
         )
         self._services.outbox.publish(entries)
@@ -99,7 +102,8 @@ class EvaluatedStage:
         report["metrics"] = {name: value for name, value in report["metrics"].items() if value is not None}
         return report
 
-    def _decide(self, package_arn: str, report: dict[str, Any]) -> Approval:
+    def _decide(self, package_arn: str, report: dict[str, Any]) -> tuple[Approval, bool]:
+        """What the plugins say, and whether the package is approved now, by them or by a human."""
         approval = self._services.hooks().approve_model(
             Evaluation(
                 model_package_arn=package_arn,
@@ -110,35 +114,42 @@ class EvaluatedStage:
         )
         package = self._services.clients.sagemaker.describe_model_package(ModelPackageName=package_arn)
         # A human may have decided in between, and a repeated delivery has: neither is overruled.
-        if approval.decision in _STATUS_OF and package["ModelApprovalStatus"] == "PendingManualApproval":
+        status = package["ModelApprovalStatus"]
+        if approval.decision in _STATUS_OF and status == "PendingManualApproval":
+            status = _STATUS_OF[approval.decision]
             self._services.clients.sagemaker.update_model_package(
                 ModelPackageArn=package_arn,
-                ModelApprovalStatus=_STATUS_OF[approval.decision],  # type: ignore[arg-type]
+                ModelApprovalStatus=status,
                 ApprovalDescription=approval.reason[:1024],
             )
-        return approval
+        return approval, status == "Approved"
 
-    def _announcements(
+    def _told(
         self,
         event: Evaluated,
         package_arn: str | None,
         report: dict[str, Any] | None,
-        approval: Approval | None,
-    ) -> list[OutboxEntry]:
+        approved: Approval | None,
+    ) -> list[Notification]:
+        """What other systems are to know of a package.
+
+        Args:
+            approved: what the plugins said of a package that is approved now.
+        """
         if package_arn is None:
             return []
-        detail: dict[str, Any] = {
-            "schemaVersion": SCHEMA_VERSION,
+        fields: dict[str, Any] = {
             "site": event.site,
-            "modelPackageArn": package_arn,
-            "pipelineExecutionArn": event.pipeline_execution_arn,
+            "occurred_at": event.occurred_at,
+            "model_package_arn": package_arn,
+            "pipeline_execution_arn": event.pipeline_execution_arn,
             "metrics": report["metrics"] if report else {},
         }
-        entries = [OutboxEntry.new(PROCESSOR_SOURCE, "Model Registered", detail)]
-        if approval is not None and approval.decision == "approve":
-            decided = {**detail, "reason": approval.reason}
-            entries.append(OutboxEntry.new(PROCESSOR_SOURCE, "Model Approved", decided))
-        return entries
+        told: list[Notification] = [ModelRegistered(**fields)]
+        if approved is not None:
+            reason = approved.reason if approved.decision == "approve" else ""
+            told.append(ModelApproved(**fields, reason=reason))
+        return told
 
 
 def _model_version(package_arn: str | None, execution_arn: str) -> str:

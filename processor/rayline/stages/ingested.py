@@ -1,6 +1,6 @@
 """ingested: account for every file of an import job, record image sets, mark them viewable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +15,7 @@ from rayline.healthimaging.job_results import JobResults, read_job_results, spli
 from rayline.imports import instance_id_of
 from rayline.instances import Stage
 from rayline.names import IMPORT_PREFIX
+from rayline.notifications import ImageIngested, ImageRejected, outbox_entries
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
@@ -66,13 +67,19 @@ class IngestedStage:
         results = read_job_results(self._services.clients.s3, event.output_s3_uri)
         # Image sets first: an instance that is imported has an image set that can be looked at.
         image_set_ids = sorted(set(results.image_set_of.values()))
-        self._services.ledger.record_image_sets(self._described(event.datastore_id, image_set_ids))
+        image_sets = list(self._described(event.datastore_id, image_set_ids))
+        self._services.ledger.record_image_sets(image_sets)
         self._services.ledger.mark_imported(
             {instance_id_of(key): image_set for key, image_set in results.image_set_of.items()}
         )
         refused = self._quarantine_refused(bucket, prefix, results, event)
-        counts = {"imported": len(results.image_set_of), "refused": refused}
+        counts = {"imported": len(results.image_set_of), "refused": len(refused)}
         self._services.batches.mark_accounted(batch_id, counts)
+        # Told with the end of the effect: until then all of this is repeated, and so is what is told of it.
+        entries = outbox_entries([*self._ingested(event, image_sets), *refused])
+        assert context.effect is not None
+        context.effect.commit([self._services.outbox.write(entry) for entry in entries])
+        self._services.outbox.publish(entries)
         context.log.info(
             "import_job_accounted",
             batch_id=batch_id,
@@ -80,7 +87,7 @@ class IngestedStage:
             job_status=event.job_status,
             files=len(results.image_set_of),
             image_sets=len(image_set_ids),
-            failed=refused,
+            failed=len(refused),
         )
 
     def _described(self, datastore_id: str, image_set_ids: list[str]) -> Iterator[dict[str, Any]]:
@@ -117,9 +124,26 @@ class IngestedStage:
                 "updated_at": timestamp(self._services.clock()),
             }
 
-    def _quarantine_refused(self, bucket: str, prefix: str, results: JobResults, event: Ingested) -> int:
-        """Quarantine what the job refused, and what it did not mention at all. Returns how many files."""
-        count = 0
+    def _ingested(self, event: Ingested, image_sets: Iterable[dict[str, Any]]) -> Iterator[ImageIngested]:
+        for image_set in image_sets:
+            yield ImageIngested(
+                site=event.site,
+                occurred_at=event.occurred_at,
+                datastore_id=event.datastore_id,
+                image_set_id=image_set["image_set_id"],
+                image_set_version=str(image_set["version"]),
+                job_id=event.job_id or "",
+                is_primary=image_set["is_primary"],
+                modality=image_set["modality"],
+                instances=image_set["instances"],
+                frames=image_set["frames"],
+            )
+
+    def _quarantine_refused(
+        self, bucket: str, prefix: str, results: JobResults, event: Ingested
+    ) -> list[ImageRejected]:
+        """Quarantine what the job refused, and what it did not mention at all. Returns what to tell of it."""
+        told = []
         pages = self._services.clients.s3.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=prefix
         )
@@ -130,8 +154,16 @@ class IngestedStage:
                     continue
                 reason, explanation = _refusal(results.failures.get(key), event)
                 self._quarantine(bucket, key, reason, explanation)
-                count += 1
-        return count
+                told.append(
+                    ImageRejected(
+                        site=event.site,
+                        occurred_at=event.occurred_at,
+                        stage="ingested",
+                        reason=reason,
+                        entry_id=instance_id_of(key),
+                    )
+                )
+        return told
 
     def _quarantine(self, bucket: str, key: str, reason: ReasonCode, explanation: str) -> None:
         instance_id = instance_id_of(key)

@@ -13,6 +13,7 @@ from rayline.effects import CommitConflict
 from rayline.errors import RejectedEvent, RetryableError
 from rayline.events import Uploaded
 from rayline.instances import Received, Stored
+from rayline.notifications import ImageRejected, outbox_entries
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
@@ -151,15 +152,26 @@ class IntakeStage:
             explanation=rejected.explanation,
             origin=(event.bucket, event.key, event.version_id),
         )
+        told = ImageRejected(
+            site=event.site,
+            occurred_at=self._services.clock(),
+            stage=event.kind,
+            reason=rejected.reason,
+            entry_id=received.instance_id,
+        )
+        # The instance's own item carries what is told of it, since an entry of its own is one write too many.
+        instance_key = self._services.ledger.instance_key(received.instance_id)
+        (entry,) = (each.carried_by(instance_key) for each in outbox_entries([told]))
+        write = self._services.ledger.quarantined_write(
+            received, rejected.reason, self._services.outbox.fields(entry)
+        )
         assert context.effect is not None
         reason = f"{rejected.reason}: {rejected.explanation}"
         try:
-            context.effect.commit(
-                [self._services.ledger.quarantined_write(received, rejected.reason)],
-                state="rejected",
-                reason=reason,
-            )
+            context.effect.commit([write], state="rejected", reason=reason)
         except CommitConflict:
-            # Quarantined by an earlier delivery already.
+            # Quarantined by an earlier delivery already, which told of it too.
             context.effect.commit(state="rejected", reason=reason)
+        else:
+            self._services.outbox.publish([entry])
         context.log.warning("instance_quarantined", reason=rejected.reason, instance_id=received.instance_id)

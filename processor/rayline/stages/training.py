@@ -10,12 +10,11 @@ from rayline.context import HookContext
 from rayline.dynamodb import Item, timestamp, to_attributes
 from rayline.effects import CommitConflict
 from rayline.errors import RetryableError
-from rayline.events import SCHEMA_VERSION, Verified
+from rayline.events import Verified
 from rayline.instances import VerificationState, verification_key
 from rayline.names import DATASET_PREFIX
-from rayline.outbox import OutboxEntry
+from rayline.notifications import PipelineTriggered, outbox_entries
 from rayline.plugin import API_VERSION, Policy, hookimpl
-from rayline.reminders import PROCESSOR_SOURCE
 from rayline.services import Services
 
 _INDEX_PATIENCE = 3  # deliveries that wait for the index of verified image sets to catch up
@@ -60,17 +59,15 @@ class TrainingStage:
         training_id = f"{event.site}-{generation:06d}"
         manifest_uri = self._write_manifest(training_id, event, images)
         execution_arn = self._start(training_id, manifest_uri)
-        entry = OutboxEntry.new(
-            PROCESSOR_SOURCE,
-            "Pipeline Triggered",
-            {
-                "schemaVersion": SCHEMA_VERSION,
-                "site": event.site,
-                "trainingId": training_id,
-                "pipelineExecutionArn": execution_arn,
-                "images": len(images),
-            },
+        now = self._services.clock()
+        triggered = PipelineTriggered(
+            site=event.site,
+            occurred_at=now,
+            training_id=training_id,
+            pipeline_execution_arn=execution_arn,
+            images=len(images),
         )
+        entries = outbox_entries([triggered])
         run = {
             "pk": f"TRAINING#{event.site}#{generation}",
             "type": "training",
@@ -79,7 +76,7 @@ class TrainingStage:
             "manifest_uri": manifest_uri,
             "execution_arn": execution_arn,
             "images": len(images),
-            "created_at": timestamp(self._services.clock()),
+            "created_at": timestamp(now),
         }
         put = {
             "Put": {
@@ -90,12 +87,12 @@ class TrainingStage:
         }
         try:
             context.effect.commit(
-                [put, self._services.outbox.write(entry)], result={"execution_arn": execution_arn}
+                [put, *map(self._services.outbox.write, entries)], result={"execution_arn": execution_arn}
             )
         except CommitConflict:
             # Another verification started the same run; the client request token made it the same execution.
             return
-        self._services.outbox.publish([entry])
+        self._services.outbox.publish(entries)
         context.log.info("training_started", execution_arn=execution_arn, files=len(images))
 
     def _images(self) -> list[dict[str, Any]]:
