@@ -42,7 +42,7 @@ def _client(
     )
 
 
-def _role_client(front: RunningFront, service_name: str, role_arn: str) -> Any:
+def role_client(front: RunningFront, service_name: str, role_arn: str) -> Any:
     """A client with a role's credentials, from the same endpoint that the role's processes ask."""
     environment = front.role_environment(role_arn)
     request = urllib.request.Request(  # noqa: S310 - the front's own loopback address
@@ -75,7 +75,7 @@ def task_environment(
         raise ConfigurationError(f"task definition {task_definition} has no task role: set taskRoleArn")
     environment = {item["name"]: item["value"] for item in chosen.get("environment", [])}
     if chosen.get("secrets"):
-        secrets_manager = _role_client(front, "secretsmanager", definition["executionRoleArn"])
+        secrets_manager = role_client(front, "secretsmanager", definition["executionRoleArn"])
         for item in chosen["secrets"]:
             answer = secrets_manager.get_secret_value(SecretId=item["valueFrom"])
             environment[item["name"]] = answer["SecretString"]

@@ -18,11 +18,18 @@ class ProcessorEnded(RaylineError):
 
 
 class ProcessorProcess:
-    """``rayline process`` under the estate's task role; its log goes to a file."""
+    """``rayline process`` under the estate's task role; its log goes to a file.
 
-    def __init__(self, front: RunningFront, task_definition: str, log_path: Path) -> None:
+    Args:
+        folder: where it runs, with the site profile below; here where None.
+    """
+
+    def __init__(
+        self, front: RunningFront, task_definition: str, log_path: Path, folder: Path | None = None
+    ) -> None:
         self._front = front
         self._task_definition = task_definition
+        self._folder = folder
         self.log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,6 +44,7 @@ class ProcessorProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=self._folder,
                 # A group of its own: a kill takes the workers along, and Ctrl-C reaches only the demo, which drains.
                 process_group=0,
             )
@@ -65,6 +73,21 @@ class ProcessorProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
+    def kill_supervisor(self) -> None:
+        """SIGKILL the supervisor alone; its workers find out."""
+        self._end(signal.SIGKILL)
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers that run now, oldest first."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        parent = self._process.pid
+        try:
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        except OSError:
+            return []
+        return [int(child) for child in children if _is_worker(int(child))]
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
@@ -76,3 +99,11 @@ class ProcessorProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _is_worker(pid: int) -> bool:
+    """Whether a child of the supervisor is a worker, not multiprocessing's resource tracker."""
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,109 @@
+"""SIGKILL at random, but only while effects are unfinished, so that every kill breaks something off."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rayline_local.chaos.plan import Round, Victim
+from rayline_local.demo.processor import ProcessorProcess
+
+LOOK_SECONDS = 0.1
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill.
+
+    Attributes:
+        unfinished: effects that had not ended, seen in the ledger right before.
+        at: when, in epoch seconds.
+    """
+
+    number: int
+    victim: Victim
+    task: int
+    unfinished: int
+    at: float
+
+
+class NothingUnderWay(Exception):
+    """No effect was unfinished for too long, so that a kill would prove nothing."""
+
+
+class Killer:
+    """Takes the victims that a plan names, and starts again what a scheduler would start again."""
+
+    def __init__(
+        self,
+        tasks: Sequence[ProcessorProcess],
+        unfinished: Callable[[], int],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tasks = tasks
+        self._unfinished = unfinished
+        self._wall_clock = wall_clock
+        self.kills: list[Kill] = []
+
+    def strike(self, one: Round) -> Kill:
+        """Wait until work is under way, let it go on for the round's pause, and kill.
+
+        Raises:
+            NothingUnderWay: nothing was at work for a minute.
+            ProcessorEnded: a task ended by itself.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        pause = one.pause_seconds
+        while time.monotonic() < deadline:
+            self._wait_for_work(deadline)
+            time.sleep(pause)
+            victim = self._victim(one)
+            unfinished = self._unfinished()
+            if victim is None or not unfinished:
+                pause /= 2  # it was over too soon
+                continue
+            victim()
+            kill = Kill(len(self.kills) + 1, one.victim, one.task, unfinished, self._wall_clock())
+            self.kills.append(kill)
+            return kill
+        raise NothingUnderWay(f"nothing was under way in round {one.number}")
+
+    def _wait_for_work(self, deadline: float) -> None:
+        while not self._unfinished() and time.monotonic() < deadline:
+            for task in self._tasks:
+                task.check()
+            time.sleep(LOOK_SECONDS)
+
+    def _victim(self, one: Round) -> Callable[[], None] | None:
+        """The kill as an act, None while there is nobody to kill."""
+        task = self._tasks[one.task]
+        match one.victim:
+            case "task":
+
+                def kill_task() -> None:
+                    task.kill()
+                    task.start()
+
+                return kill_task
+            case "supervisor":
+
+                def kill_supervisor() -> None:
+                    task.kill_supervisor()
+                    task.start()
+
+                return kill_supervisor
+            case "worker":
+                workers = task.workers()
+                if not workers:
+                    return None
+                pid = workers[int(one.choice * len(workers))]
+                return lambda: _kill(pid)
+
+
+def _kill(pid: int) -> None:
+    # It may have ended in between; its supervisor then starts another just the same.
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

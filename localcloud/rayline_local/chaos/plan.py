@@ -1,0 +1,165 @@
+"""A chaos run, decided beforehand: what is sent when, what goes wrong meanwhile, and whom each kill takes.
+
+One seed gives one plan. What the machine makes of it, in which order and how fast, is the machine's; that is the
+point of running it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, Literal
+
+from rayline_local.chaos.inputs import Upload, copies, made_up_inputs
+
+Victim = Literal["worker", "supervisor", "task"]
+PacsMode = Literal["up", "down", "refuses", "breaks off"]
+
+KILLS_LEAST: Final = 20
+_COPY_SHARE: Final = 0.06
+#: the supervisor alone dies seldom, and a whole task, supervisor and workers at once, more seldom still
+_VICTIMS: Final[tuple[Victim, ...]] = ("worker",) * 7 + ("supervisor",) * 2 + ("task",)
+_PACS: Final[tuple[PacsMode, ...]] = ("up", "up", "down", "refuses", "breaks off")
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """What befalls messages in the queue during a round.
+
+    Attributes:
+        moved: messages taken out, and put back behind others.
+        doubled: share of these that is put back twice.
+        remembered: bodies of earlier messages that are sent once more.
+        latest_seconds: each copy is delayed by up to this.
+    """
+
+    moved: int
+    doubled: float
+    remembered: int
+    latest_seconds: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """What happens until one kill, and the kill.
+
+    Attributes:
+        faults: the stand-ins' switches (see docs/reference.md).
+        events_lost: the rule of uploaded objects is off while the round's objects are sent.
+        verified: image sets that a radiologist verifies in this round, where so many are there.
+        victim: whom the kill takes.
+        task: which of the processor's tasks it strikes.
+        choice: which of the task's workers, as a fraction of their number.
+        pause_seconds: how long work goes on, once it is under way, until the kill.
+    """
+
+    number: int
+    uploads: tuple[Upload, ...] = field(repr=False)
+    faults: Mapping[str, Mapping[str, Any]]
+    pacs: PacsMode
+    events_lost: bool
+    disorder: Disorder
+    verified: int
+    victim: Victim
+    task: int
+    choice: float
+    pause_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole run."""
+
+    seed: int
+    instances: int
+    tasks: int
+    workers: int
+    verified: int
+    rounds: tuple[Round, ...]
+
+    @property
+    def uploads(self) -> list[Upload]:
+        """Everything that is sent."""
+        return [each for one in self.rounds for each in one.uploads]
+
+
+def make_plan(
+    seed: int, instances: int, *, kills: int = KILLS_LEAST, tasks: int = 2, workers: int = 2
+) -> Plan:
+    """Decide a run.
+
+    Args:
+        instances: different contents to send; copies come on top.
+        kills: rounds, each of which ends with a kill.
+    """
+    waves = _waves(seed, instances, kills)
+    verified = max(4, min(24, instances // 4))
+    return Plan(
+        seed,
+        instances,
+        tasks,
+        workers,
+        verified,
+        tuple(
+            _round(seed, number, kills, tuple(uploads), tasks, verified)
+            for number, uploads in enumerate(waves, 1)
+        ),
+    )
+
+
+def _waves(seed: int, instances: int, kills: int) -> list[list[Upload]]:
+    """Uploads by round: contents evenly over all, each copy in the round of its first or in a later one."""
+    uploads = made_up_inputs(seed, instances)
+    waves: list[list[Upload]] = [[] for _ in range(kills)]
+    for position, upload in enumerate(uploads):
+        waves[position * kills // len(uploads)].append(upload)
+    chance = Random(f"{seed}/waves")  # noqa: S311 - to be repeatable, not secret
+    for position, copy in copies(seed, uploads, _COPY_SHARE):
+        waves[chance.randrange(position * kills // len(uploads), kills)].append(copy)
+    return waves
+
+
+def _round(
+    seed: int, number: int, kills: int, uploads: tuple[Upload, ...], tasks: int, verified: int
+) -> Round:
+    chance = Random(f"{seed}/round/{number}")  # noqa: S311
+    # A radiologist needs images first: the second half of the rounds verifies.
+    later = number > kills // 2
+    return Round(
+        number=number,
+        uploads=uploads,
+        faults={
+            "healthimaging": _common_faults(chance)
+            | {
+                "fail_files": chance.choice((0, 0, 1, 2)),
+                "fail_jobs": chance.choice((0,) * 9 + (1,)),
+                "job_delay_seconds": round(chance.choice((0, 0, chance.uniform(0, 4))), 2),
+                "metadata_conflicts": chance.choice((0, 0, 3)),
+            },
+            "sagemaker": _common_faults(chance),
+        },
+        pacs=chance.choice(_PACS),
+        events_lost=chance.random() < 0.1,
+        disorder=Disorder(
+            moved=chance.randrange(0, 30),
+            doubled=round(chance.uniform(0, 1), 2),
+            remembered=chance.randrange(0, 10),
+            latest_seconds=chance.randrange(0, 6),
+        ),
+        verified=-(-2 * verified // kills) if later else 0,
+        victim=chance.choice(_VICTIMS),
+        task=chance.randrange(tasks),
+        choice=chance.random(),
+        pause_seconds=round(chance.uniform(0, 1.5), 2),
+    )
+
+
+def _common_faults(chance: Random) -> dict[str, Any]:
+    return {
+        "seed": chance.randrange(2**31),
+        "throttle": chance.choice((0, 0, 10, 40)),
+        "throttle_share": round(chance.choice((0, chance.uniform(0, 0.4))), 2),
+        "lost_answers": round(chance.choice((0, chance.uniform(0, 0.3))), 2),
+        "drop_events": round(chance.choice((0, 0, chance.uniform(0, 0.4))), 2),
+        "duplicate_events": round(chance.uniform(0, 0.5), 2),
+        "late_events_seconds": round(chance.choice((0, chance.uniform(0, 4))), 2),
+    }

@@ -1,0 +1,235 @@
+"""Runs the main job while its processes are killed and everything around it misbehaves, and counts what comes out."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from rayline.cli.estate import Estate, open_estate
+from rayline.reminders import RetriesDue, reminder_body
+from rayline.verification import Verification
+from rayline_local.chaos.disorder import DisorderlyQueue
+from rayline_local.chaos.estate import ChaosEstate
+from rayline_local.chaos.inputs import Upload
+from rayline_local.chaos.killer import Killer
+from rayline_local.chaos.ledger_view import Ledger, LedgerView
+from rayline_local.chaos.plan import Plan, Round
+from rayline_local.chaos.receivers import ReceiverView
+from rayline_local.chaos.summary import Summary
+from rayline_local.chaos.verdict import Comparison, SentUpload
+from rayline_local.demo.display import Display
+from rayline_local.tasks import process_environment, root_client
+
+_PARALLEL_UPLOADS: Final = 4
+_POLL_SECONDS: Final = 0.5
+_RECONCILE_SECONDS: Final = 300.0
+_RECONCILE_ROUNDS: Final = 5
+#: a schedule sends these each minute; a run need not wait so long
+_SWEEP_SECONDS: Final = 5.0
+
+
+@dataclass
+class _Story:
+    """What happened, for the details file."""
+
+    sent: list[SentUpload] = field(default_factory=list)
+    reconciled: list[dict[str, Any]] = field(default_factory=list)
+    verified: set[str] = field(default_factory=set)
+
+
+class Chaos:
+    """One run; everything that it writes lies below ``build_dir``."""
+
+    def __init__(
+        self, build_dir: Path, plan: Plan, console: Console, *, patience_seconds: float = 120.0
+    ) -> None:
+        self._build_dir = build_dir.resolve()
+        self._plan = plan
+        self._console = console
+        self._patience_seconds = patience_seconds
+        self._story = _Story()
+
+    def run(self) -> Summary:
+        """Run the plan to its end, compare, and write ``summary.json`` and ``details.json``."""
+        started = time.monotonic()
+        with ChaosEstate(self._build_dir, self._plan) as estate:
+            self._estate = estate
+            self._ledger = LedgerView(estate.front)
+            self._receivers = ReceiverView(estate.front, estate.datastore_id)
+            self._operator = open_estate()
+            self._sqs = root_client(estate.front, "sqs")
+            self._queue = DisorderlyQueue(self._sqs, self._ledger.queue_url, self._plan.seed)
+            self._killer = Killer(estate.tasks, self._ledger.unfinished)
+            with Display(self._console) as display:
+                for task in estate.tasks:
+                    task.start()
+                self._chaos(display)
+                estate.heal()
+                ledger = self._settle(display)
+            for task in estate.tasks:
+                task.stop()
+            receivers = self._receivers.ask(estate.pacs.arrivals())
+            estate.keep_logs()
+        verdict = Comparison(self._story.sent, receivers, ledger, self._killer.kills).verdict()
+        summary = Summary.of(
+            verdict,
+            kills=len(self._killer.kills),
+            seconds=time.monotonic() - started,
+            seed=self._plan.seed,
+        )
+        summary.write(
+            self._build_dir,
+            {
+                "findings": [asdict(each) for each in verdict.findings],
+                "kills": [asdict(each) for each in self._killer.kills],
+                "uploads": len(self._story.sent),
+                "messages_moved": self._queue.moved,
+                "messages_copied": self._queue.copies,
+                "executions": [each.arn for each in receivers.executions],
+                "packages": receivers.packages,
+                "import_jobs": len(receivers.jobs),
+                "reconciled": self._story.reconciled,
+                "ledger": ledger,
+                "rounds": [
+                    {"faults": one.faults, "pacs": one.pacs, "events_lost": one.events_lost}
+                    | {"victim": one.victim, "uploads": len(one.uploads)}
+                    for one in self._plan.rounds
+                ],
+            },
+        )
+        summary.show(self._console, verdict.findings)
+        self._console.print(f"logs: {estate.logs}", highlight=False, soft_wrap=True)
+        return summary
+
+    # -- chaos -------------------------------------------------------------------------------------------------
+
+    def _chaos(self, display: Display) -> None:
+        display.begin("sent", len(self._plan.uploads))
+        display.begin("killed", len(self._plan.rounds))
+        for one in self._plan.rounds:
+            self._misbehave(one)
+            self._send(one.uploads)
+            self._estate.tell_of_uploads(True)
+            display.advance("sent", len(self._story.sent))
+            self._verify(one.verified)
+            self._queue.stir(one.disorder)
+            kill = self._killer.strike(one)
+            display.advance("killed", kill.number)
+            display.say("killed", f"a {kill.victim}, with {kill.unfinished} effects unfinished")
+
+    def _misbehave(self, one: Round) -> None:
+        self._estate.set_faults(one.faults if _reconciles() else _without_losses(one.faults))
+        self._estate.pacs.be(one.pacs)
+        if one.events_lost and _reconciles():
+            self._estate.tell_of_uploads(False)
+
+    def _send(self, uploads: Sequence[Upload]) -> None:
+        site = self._operator.settings.site
+
+        def send(upload: Upload) -> SentUpload:
+            self._estate.upload(upload, site)
+            return SentUpload(upload, time.time())
+
+        with ThreadPoolExecutor(_PARALLEL_UPLOADS) as senders:
+            self._story.sent += senders.map(send, uploads)
+
+    def _verify(self, count: int) -> int:
+        """Verify so many more image sets of one X-ray each, where so many are viewable. Returns how many."""
+        wanted = min(count, self._plan.verified - len(self._story.verified))
+        found = [each for each in _viewable(self._operator) if each.image_set_id not in self._story.verified][
+            : max(0, wanted)
+        ]
+        self._operator.verifier.verify(found, "dr-chaos")
+        self._story.verified |= {each.image_set_id for each in found}
+        return len(found)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _settle(self, display: Display) -> Ledger:
+        """Let everything end: verify what is left to verify, wait for quiet, reconcile, and so on until no gap is."""
+        display.begin("settled", len(self._story.sent))
+        ledger = self._await_quiet(display)
+        for _ in range(_RECONCILE_ROUNDS):
+            gaps = self._reconcile()
+            self._verify(self._plan.verified)
+            ledger = self._await_quiet(display)
+            if not gaps:
+                break
+        return ledger
+
+    def _await_quiet(self, display: Display) -> Ledger:
+        """Wait until nothing is left to do, or until nothing has changed for too long."""
+        seen: Any = None
+        changed_at = swept_at = time.monotonic()
+        while True:
+            for task in self._estate.tasks:
+                task.check()
+            ledger = self._ledger.read()
+            display.advance("settled", min(ledger.settled, len(self._story.sent)))
+            running = self._running_executions()
+            if ledger.quiet() and not running:
+                return ledger
+            now = time.monotonic()
+            if ledger.progress() != seen or running:
+                seen, changed_at = ledger.progress(), now
+            if now - changed_at > self._patience_seconds:
+                return ledger
+            if now - swept_at > _SWEEP_SECONDS:
+                swept_at = now
+                body = reminder_body(RetriesDue(site=self._operator.settings.site))
+                self._sqs.send_message(QueueUrl=self._ledger.queue_url, MessageBody=body)
+            time.sleep(_POLL_SECONDS)
+
+    def _running_executions(self) -> int:
+        pages = self._operator.clients.sagemaker.list_pipeline_executions(
+            PipelineName=self._operator.settings.pipeline_name
+        )
+        return sum(
+            each["PipelineExecutionStatus"] in ("Executing", "Stopping")
+            for each in pages["PipelineExecutionSummaries"]
+        )
+
+    def _reconcile(self) -> int:
+        """Run the reconciler as an operator does. Returns how many gaps it found."""
+        if not _reconciles():
+            return 0
+        command = [sys.executable, "-m", "rayline.cli", "--env-file", str(self._estate.environment_file)]
+        finished = subprocess.run(
+            [*command, "reconcile", "--json"],
+            capture_output=True,
+            text=True,
+            timeout=_RECONCILE_SECONDS,
+            env=process_environment({}),
+            check=False,
+        )
+        (self._estate.logs / f"reconcile-{len(self._story.reconciled) + 1}.log").write_text(finished.stderr)
+        report: dict[str, Any] = json.loads(finished.stdout)
+        self._story.reconciled.append(report)
+        return len(report["gaps"])
+
+
+def _reconciles() -> bool:
+    """Whether this version of the processor has a reconciler, which alone finds what no event tells."""
+    return importlib.util.find_spec("rayline.reconciler") is not None
+
+
+def _without_losses(faults: Any) -> dict[str, dict[str, Any]]:
+    return {service: {**switches, "drop_events": 0} for service, switches in faults.items()}
+
+
+def _viewable(estate: Estate) -> list[Verification]:
+    """Every X-ray that could be verified now, in the order of their ids."""
+    found = [
+        Verification(item["image_set_id"], str(item["version"]), "NORMAL")
+        for item in estate.ledger.everything()
+        if item.get("type") == "image_set" and item.get("viewable") and item.get("modality") == "CR"
+    ]
+    return sorted(found, key=lambda each: each.image_set_id)
