@@ -9,7 +9,7 @@ PACKAGES := $(foreach project,$(PROJECTS),$(wildcard $(project)/rayline*))
 STAMP := $(VENV)/.installed
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo test lint types imports tests check-data clean
+.PHONY: help setup demo test lint types imports tests bench check-data clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -35,7 +35,7 @@ lint: setup  ## style and formatting
 
 types: setup  ## mypy --strict on every project
 	$(call say,mypy --strict)
-	$(BIN)/mypy $(PACKAGES) infra/__main__.py
+	$(BIN)/mypy $(PACKAGES) infra/__main__.py benchmarks
 
 imports: setup  ## the rules of who may import whom
 	$(call say,import-linter)
@@ -46,6 +46,10 @@ tests: setup  ## the tests alone; PYTEST_ARGS passes options on
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test: lint types imports tests  ## everything that CI runs
+
+bench: setup  ## measure Rayline on this machine; ONLY=dispatch EVENTS=2000 ROUNDS=5
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean:  ## remove what the demo and the tests wrote
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage*
