@@ -345,6 +345,33 @@ def test_assumed_roles_are_held_to_their_policy_item_by_item(local_cloud: LocalC
     assert error.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+def test_a_permission_of_sqs_holds_for_its_batch_form_too(local_cloud: LocalCloud, name: str) -> None:
+    iam, url = local_cloud.client("iam"), local_cloud.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}"
+    allow = {"Effect": "Allow", "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"], "Resource": arn}
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="p",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+    )
+    sqs = local_cloud.client("sqs", name)
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "1", "MessageBody": "x"}])
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    with pytest.raises(ClientError) as error:
+        sqs.delete_message_batch(
+            QueueUrl=url, Entries=[{"Id": "1", "ReceiptHandle": message["ReceiptHandle"]}]
+        )
+    assert error.value.response["Error"]["Code"] == "AccessDenied"
+
+
 def test_put_object_if_none_match_has_one_winner(local_cloud: LocalCloud, name: str) -> None:
     s3 = local_cloud.client("s3")
     s3.create_bucket(Bucket=name)

@@ -54,7 +54,25 @@ def load_application() -> Any:
     from ministack.app import app
 
     _add_version_id_to_object_events()
+    _authorize_message_batches()
     return app
+
+
+def _authorize_message_batches() -> None:
+    # SQS has no permissions of its own for batches: sqs:DeleteMessage allows DeleteMessageBatch (Amazon SQS
+    # developer guide, "Amazon SQS API permissions"). MiniStack asks for an action that no policy can name.
+    from ministack.core import iam_actions
+
+    extract = iam_actions.extract_iam_action
+    if getattr(extract, "knows_message_batches", False):
+        return
+
+    def extract_with_batches(*args: Any, **kwargs: Any) -> str | None:
+        action: str | None = extract(*args, **kwargs)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    extract_with_batches.knows_message_batches = True  # type: ignore[attr-defined]
+    iam_actions.extract_iam_action = extract_with_batches
 
 
 def _add_version_id_to_object_events() -> None:
