@@ -4,10 +4,11 @@ One plugin's failure never keeps its siblings from running. Observers run under 
 are recorded; screening and transforming are pure, so only a failure that killed a worker is on record for them.
 """
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from rayline.discovery import Implementation, PluginRegistry
 from rayline.effects import FINAL_STATES, Claim, EffectLedger, EffectState, FinalState, LeaseLost, OpenState
 from rayline.errors import ConfigurationError, PluginFailed, RejectedEvent, RetryableError
 from rayline.events import Event, EventIdentity, Ingested, Verified, observer_hook
+from rayline.memory import memory_limit
 from rayline.observability.logs import failure_fields
 from rayline.plugin import Approval, Destination, Evaluation, Rejection
 from rayline.watch import Watch
@@ -28,6 +30,7 @@ from rayline.watch import Watch
 PLUGIN_TIMEOUT = "PLUGIN_TIMEOUT"
 PLUGIN_CRASHED = "PLUGIN_CRASHED"
 PLUGIN_FAILED = "PLUGIN_FAILED"
+PLUGIN_MEMORY = "PLUGIN_MEMORY"
 MAX_CRASHES = 3
 
 _FIRST_WAIT_SECONDS = 2.0
@@ -45,26 +48,32 @@ class Outcome:
 
     Attributes:
         waiting_seconds: something outside was not ready; come back by a delayed message, which is no failure.
-        failed: an implementation failed unexpectedly; leave the message to SQS, which counts its receipts, and
-            moves it to the dead-letter queue in the end.
+        failure: an implementation failed unexpectedly, and why; the message returns, its receipts are counted, and
+            it is dead-lettered in the end.
         busy_seconds: another worker holds an effect; look again when its lease is over.
         rejection: the input was refused.
+        seen_before: the event had effects on record already.
     """
 
     waiting_seconds: float | None = None
-    failed: bool = False
+    failure: str = ""
     busy_seconds: float | None = None
     rejection: Rejection | None = None
+    seen_before: bool = field(default=False, compare=False)
 
     @property
     def finished(self) -> bool:
         """Whether every effect has ended, so that the message may be deleted."""
-        return self.waiting_seconds is None and not self.failed and self.busy_seconds is None
+        return self.waiting_seconds is None and not self.failure and self.busy_seconds is None
 
 
-def backoff_seconds(attempts: int) -> float:
-    """Doubling from 2 s, capped at 5 minutes so that nothing looks stuck."""
-    return float(min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempts - 1, 10)))
+def backoff_seconds(attempts: int, jitter: Callable[[], float] = random.random) -> float:
+    """Doubling from 2 s, capped at 5 minutes so that nothing looks stuck; the upper half of it is random.
+
+    Source: AWS Architecture Blog, "Exponential Backoff and Jitter" (equal jitter).
+    """
+    longest: float = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(max(attempts, 1) - 1, 10))
+    return longest * (1 + jitter()) / 2
 
 
 class Dispatcher:
@@ -80,7 +89,9 @@ class Dispatcher:
         secrets: Mapping[str, SecretStr],
         clock: Callable[[], datetime],
         watch: Watch,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._jitter = jitter
         self._registry = registry
         self._effects = effects
         self._instances = instances
@@ -91,6 +102,8 @@ class Dispatcher:
         self._held: tuple[EventIdentity, frozenset[str], str] | None = None
         self._states: Mapping[str, EffectState] = {}
         self._calls: list[str] = []
+        #: Whether this process should end, so that its supervisor starts a fresh one.
+        self.worn_out = False
 
     # -- observers ---------------------------------------------------------------------------------------------
 
@@ -100,7 +113,7 @@ class Dispatcher:
         if outcome.rejection is None or not outcome.finished:
             return outcome
         told = self._run_observers("on_rejected", event, identity, {"rejection": outcome.rejection})
-        return Outcome(told.waiting_seconds, told.failed, told.busy_seconds, outcome.rejection)
+        return replace(told, rejection=outcome.rejection, seen_before=outcome.seen_before)
 
     def _run_observers(
         self, hook: str, event: Event, identity: EventIdentity, extra: Mapping[str, Any]
@@ -139,7 +152,7 @@ class Dispatcher:
         self, implementations: Sequence[Implementation], claim: Claim, ends: Mapping[str, _End]
     ) -> Outcome:
         waits = [
-            backoff_seconds(claim.attempts(effect))
+            backoff_seconds(claim.attempts(effect), self._jitter)
             for effect, (state, _) in ends.items()
             if state == "waiting"
         ]
@@ -152,9 +165,10 @@ class Dispatcher:
         ]
         return Outcome(
             waiting_seconds=min(waits, default=None),
-            failed=any(state == "failed" for state, _ in ends.values()),
+            failure=next((reason for state, reason in ends.values() if state == "failed"), ""),
             busy_seconds=max(busy, default=None),
             rejection=_first_rejection(implementations, claim, ends),
+            seen_before=bool(claim.before),
         )
 
     def _observe_one(
@@ -200,6 +214,8 @@ class Dispatcher:
             return "rejected", f"{rejected.reason}: {rejected.explanation}"
         except (LeaseLost, RetryableError) as error:
             return "waiting", str(error)
+        except MemoryError:
+            return self._by_policy(implementation, PLUGIN_MEMORY, _memory_overrun(implementation))
         except Exception as error:
             self._logger(implementation).error("hook_failed", **failure_fields(error))
             if is_service_trouble(error) and implementation.policy.on_failure != "ignore":
@@ -300,6 +316,8 @@ class Dispatcher:
             return self._call(implementation, arguments, None)
         except (RejectedEvent, RetryableError, ConfigurationError):
             raise
+        except MemoryError:
+            return self._pure_failure(implementation, PLUGIN_MEMORY, _memory_overrun(implementation))
         except Exception as error:
             self._logger(implementation).error("hook_failed", **failure_fields(error))
             if is_service_trouble(error) and implementation.policy.on_failure != "ignore":
@@ -335,8 +353,18 @@ class Dispatcher:
         if "event" in given and not implementation.policy.sees_phi:
             given["event"] = given["event"].without_phi()
         started = time.perf_counter()
-        with self._watch.calling(implementation.effect, implementation.policy.timeout_seconds):
-            result = implementation.call(given)
+        policy = implementation.policy
+        try:
+            with (
+                self._watch.calling(implementation.effect, policy.timeout_seconds),
+                memory_limit(policy.memory_mb),
+            ):
+                result = implementation.call(given)
+        except MemoryError:
+            # What ate the memory may still hold it, so no other call is to run beside it.
+            self.worn_out = True
+            log.error("plugin_memory_overrun")
+            raise
         log.debug("hook_called", seconds=round(time.perf_counter() - started, 4))
         return result
 
@@ -381,6 +409,10 @@ def _is_poison(state: EffectState) -> bool:
     if state.reason == PLUGIN_CRASHED:
         return state.crashes >= MAX_CRASHES
     return state.reason == PLUGIN_TIMEOUT
+
+
+def _memory_overrun(implementation: Implementation) -> str:
+    return f"the plugin needed more than its {implementation.policy.memory_mb} MiB of memory"
 
 
 def _told(error: Exception) -> str:

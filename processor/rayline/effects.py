@@ -4,7 +4,7 @@
 
     absent ──claim──▶ in_progress ──finish──▶ done | ignored | rejected      (final)
                         │    ▲ ▲
-                        │    │ └─────claim──── failed | waiting               (will run again)
+                        │    │ └─────claim──── failed | waiting | dead        (runs again; dead, if replayed)
                         └────┘ claim by another, once lease + clock skew have passed
 
 Each claim brings a new fencing token, and every later write of that claim is conditional on it: a worker that
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 FinalState = Literal["done", "ignored", "rejected"]
 OpenState = Literal["failed", "waiting"]
+DEAD = "dead"
 FINAL_STATES: frozenset[str] = frozenset({"done", "ignored", "rejected"})
 
 _RETENTION = timedelta(days=400)
@@ -347,6 +348,28 @@ class EffectLedger:
             values |= {":before": to_attribute(before.token), ":state": to_attribute(before.state)}
         with suppress(LeaseLost):
             self._conditional(self._update(identity, "SET #e = :value", condition, names, values))
+
+    def bury(self, identity: EventIdentity) -> None:
+        """Record that nobody will try an event's failed effects again by himself: its message was dead-lettered.
+
+        The reason of each stays. A replay brings the message back, and claims them.
+        """
+        failed = {name: state for name, state in self.states(identity).items() if state.state == "failed"}
+        for effect, state in failed.items():
+            with suppress(LeaseLost):
+                self._conditional(
+                    self._update(
+                        identity,
+                        "SET #e.#state = :dead",
+                        _HELD,
+                        {"#e": effect, "#token": "token", "#state": "state"},
+                        {
+                            ":dead": to_attribute(DEAD),
+                            ":token": to_attribute(state.token),
+                            ":held": to_attribute("failed"),
+                        },
+                    )
+                )
 
     def release(self, identity: EventIdentity, effect: str, token: str) -> None:
         """Give up a claim that is still held under ``token``, so that the next delivery need not wait for its lease."""

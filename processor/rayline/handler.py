@@ -1,5 +1,7 @@
 """One SQS message: what it says, what is done about it, and what becomes of it."""
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,11 +12,16 @@ from rayline.dispatcher import Outcome, backoff_seconds
 from rayline.effects import event_identity
 from rayline.envelopes import parse_message
 from rayline.errors import RejectedEvent, RetryableError
+from rayline.events import EventIdentity
+from rayline.message_queue import DeadLetter
 from rayline.observability.logs import failure_fields
-from rayline.reminders import BatchDue, Reminder
+from rayline.parking import Parking
+from rayline.reminders import BatchDue, Reminder, RetriesDue
 from rayline.runtime import Runtime
 
+HANDLER_FAILED = "HANDLER_FAILED"
 _TROUBLE_SECONDS = 15.0
+_SWEEP_AGAIN_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
@@ -24,12 +31,21 @@ class Disposition:
     """What becomes of a message.
 
     Attributes:
-        action: *delete* it; let it *return* after ``seconds``, which counts towards the dead-letter queue; or
-            *postpone* it as a delayed copy, which does not count.
+        action: *delete* it; let it *return* after ``seconds``, which counts towards the dead-letter queue;
+            *postpone* it as a delayed copy, which does not count; or *dead_letter* it.
+        failure: why a message returns or is dead-lettered.
+        trouble: a service that everything needs failed, so that other messages would fare no better.
     """
 
-    action: Literal["delete", "return", "postpone"]
+    action: Literal["delete", "return", "postpone", "dead_letter"]
     seconds: float = 0.0
+    failure: DeadLetter | None = None
+    trouble: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the message failed, rather than ended or waits."""
+        return self.failure is not None or self.trouble
 
 
 DELETE = Disposition("delete")
@@ -38,9 +54,12 @@ DELETE = Disposition("delete")
 class MessageHandler:
     """Handles the messages of one worker, one at a time."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, *, jitter: Callable[[], float] = random.random) -> None:
         self._runtime = runtime
+        self._jitter = jitter
         self._site = runtime.services.settings.site
+        services = runtime.services
+        self._parking = Parking(services.clients, services.settings, clock=services.clock)
 
     def handle(self, body: str, receive_count: int) -> Disposition:
         """Handle one message; whatever goes wrong, the answer says what to do with it."""
@@ -54,8 +73,8 @@ class MessageHandler:
             _log.error("message_failed", **failure_fields(error))
             if isinstance(error, RetryableError) or is_service_trouble(error):
                 # While AWS is in trouble, no message is to blame: it must not end in the dead-letter queue.
-                return Disposition("postpone", _TROUBLE_SECONDS)
-            return Disposition("return", backoff_seconds(receive_count))
+                return Disposition("postpone", _TROUBLE_SECONDS, trouble=is_service_trouble(error))
+            return self._failed(DeadLetter(HANDLER_FAILED, type(error).__name__), receive_count)
 
     def _handle(self, body: str, receive_count: int) -> Disposition:
         message = parse_message(body, self._site)
@@ -65,13 +84,30 @@ class MessageHandler:
         identity = event_identity(message, self._runtime.services.keyed_hash)
         with structlog.contextvars.bound_contextvars(kind=message.kind, identity=identity):
             outcome = self._runtime.dispatcher.observe(message, identity)
-        return _disposition(outcome, receive_count)
+            disposition = self._disposition(outcome, receive_count)
+            if disposition.action == "dead_letter":
+                self._runtime.effects.bury(identity)
+            return self._parked(identity, body, outcome, disposition)
+
+    def _parked(
+        self, identity: EventIdentity, body: str, outcome: Outcome, disposition: Disposition
+    ) -> Disposition:
+        """Let a long wait go on in the ledger, and forget what waiting left of an event that has ended."""
+        waiting = outcome.waiting_seconds
+        if waiting is not None and waiting >= self._runtime.services.settings.park_after_seconds:
+            self._parking.park(identity, body, waiting)
+            return DELETE
+        if outcome.finished and outcome.seen_before:
+            self._parking.forget(identity)
+        return disposition
 
     def _look_after(self, reminder: Reminder) -> float | None:
         """Do what is due. Returns seconds until the reminder must come again, None once it has done its work."""
         match reminder:
             case BatchDue():
                 return self._runtime.services.batches.look_after(reminder.batch_id)
+            case RetriesDue():
+                return _SWEEP_AGAIN_SECONDS if self._parking.send_due() else None
             case _:
                 return None
 
@@ -86,13 +122,18 @@ class MessageHandler:
         )
         _log.warning("message_quarantined", reason=rejected.reason, entry_id=entry_id)
 
+    def _disposition(self, outcome: Outcome, receive_count: int) -> Disposition:
+        # Waiting comes first: a failing plugin must not take a waiting sibling along into the dead-letter queue.
+        if outcome.waiting_seconds is not None:
+            return Disposition("postpone", outcome.waiting_seconds)
+        if outcome.failure:
+            reason, _, explanation = outcome.failure.partition(": ")
+            return self._failed(DeadLetter(reason, explanation), receive_count)
+        if outcome.busy_seconds is not None:
+            return Disposition("postpone", outcome.busy_seconds)
+        return DELETE
 
-def _disposition(outcome: Outcome, receive_count: int) -> Disposition:
-    # Waiting comes first: a failing plugin must not take a waiting sibling along into the dead-letter queue.
-    if outcome.waiting_seconds is not None:
-        return Disposition("postpone", outcome.waiting_seconds)
-    if outcome.failed:
-        return Disposition("return", backoff_seconds(receive_count))
-    if outcome.busy_seconds is not None:
-        return Disposition("postpone", outcome.busy_seconds)
-    return DELETE
+    def _failed(self, why: DeadLetter, receive_count: int) -> Disposition:
+        if receive_count >= self._runtime.services.settings.max_receive_count:
+            return Disposition("dead_letter", failure=why)
+        return Disposition("return", backoff_seconds(receive_count, self._jitter), why)

@@ -1,5 +1,6 @@
-"""What becomes of a message in the event queue: deleted, let return, or put back as a copy."""
+"""What becomes of a message in the event queue: deleted, let return, put back as a copy, or dead-lettered."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rayline.aws import MAX_DELAY_SECONDS
@@ -10,12 +11,26 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 
+@dataclass(frozen=True)
+class DeadLetter:
+    """Why a message was given up; kept on it in the dead-letter queue, free of PHI.
+
+    Attributes:
+        reason: a reason code, e.g. ``PLUGIN_FAILED``.
+        explanation: one sentence for people.
+    """
+
+    reason: str
+    explanation: str
+
+
 class MessageQueue:
     """The event queue, as workers and their supervisor use it."""
 
-    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
+    def __init__(self, sqs: "SQSClient", queue_url: str, dead_letter_queue_url: str) -> None:
         self._sqs = sqs
         self._queue_url = queue_url
+        self._dead_letter_queue_url = dead_letter_queue_url
 
     def receive(self, *, most: int, wait_seconds: int, visibility_seconds: int) -> "list[MessageTypeDef]":
         """Long-poll for messages."""
@@ -44,5 +59,26 @@ class MessageQueue:
             QueueUrl=self._queue_url,
             MessageBody=message.body,
             DelaySeconds=min(MAX_DELAY_SECONDS, max(0, round(seconds))),
+        )
+        self.delete(message)
+
+    def dead_letter(self, message: MessageInHand, why: DeadLetter) -> None:
+        """Move a message to the dead-letter queue with its reason, which SQS's own redrive would not keep.
+
+        The copy is there before the original goes.
+        """
+        attributes = {
+            "reason": why.reason,
+            "explanation": why.explanation,
+            "received": str(message.receive_count),
+        }
+        self._sqs.send_message(
+            QueueUrl=self._dead_letter_queue_url,
+            MessageBody=message.body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
+                if value
+            },
         )
         self.delete(message)

@@ -63,6 +63,7 @@ class Policy(BaseModel):
     Attributes:
         on_failure: *reject* the input (fail closed), *retry* later, or *ignore* the failure.
         timeout_seconds: an overrun kills the worker process and counts as a failure.
+        memory_mb: MiB of address space that a call may add; an overrun counts as a failure, and the worker is replaced.
         order: lower runs first; equal orders run by plugin name.
         sees_phi: without it, the event that the hook gets has its identifying fields blanked.
     """
@@ -71,6 +72,7 @@ class Policy(BaseModel):
 
     on_failure: Literal["reject", "retry", "ignore"]
     timeout_seconds: float = Field(default=60.0, gt=0)
+    memory_mb: int = Field(default=1024, ge=16)
     order: int = 100
     sees_phi: bool = False
 

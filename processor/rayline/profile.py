@@ -16,6 +16,7 @@ class PolicyOverride(BaseModel):
 
     on_failure: Literal["reject", "retry", "ignore"] | None = None
     timeout_seconds: float | None = Field(default=None, gt=0)
+    memory_mb: int | None = Field(default=None, ge=16)
     order: int | None = None
     sees_phi: bool | None = None
 

@@ -15,13 +15,15 @@ import structlog
 from pydantic import SecretStr
 
 from rayline.aws import Clients
-from rayline.dispatcher import PLUGIN_CRASHED, PLUGIN_TIMEOUT
-from rayline.message_queue import MessageQueue
+from rayline.dispatcher import PLUGIN_CRASHED, PLUGIN_TIMEOUT, backoff_seconds
+from rayline.health import Health, serve_health
+from rayline.message_queue import DeadLetter, MessageQueue
 from rayline.observability.logs import failure_fields
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
 from rayline.watch import (
     Begun,
+    Braked,
     Entered,
     Filling,
     Holding,
@@ -34,10 +36,12 @@ from rayline.watch import (
 )
 from rayline.worker import run_worker
 
+WORKER_DIED = "WORKER_DIED"
 _TICK_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
 _EARLY_SECONDS = 10.0
+_SILENT_SECONDS = 600.0  # well above what botocore may spend on a request with all its retries
 DRAIN_SECONDS = 25.0  # ECS sends SIGKILL 30 s after SIGTERM unless stopTimeout says otherwise
 
 _log = structlog.get_logger()
@@ -63,6 +67,9 @@ class _WorkerState:
     batch_id: str | None = None
     calls: list[_Call] = field(default_factory=list)
     blamed: str | None = None
+    heard_at: float = field(default_factory=time.monotonic)
+    has_polled: bool = False
+    braked: bool = False
 
     def listen(self) -> None:
         """Take in every report that has arrived."""
@@ -73,8 +80,10 @@ class _WorkerState:
             return  # the pipe ends with its worker; what was said before is taken in
 
     def _take(self, report: Report) -> None:
+        self.heard_at = time.monotonic()
         match report:
             case Received(messages):
+                self.has_polled = True
                 self.messages = {message.message_id: message for message in messages}
             case Begun(message_id):
                 self.begun = message_id
@@ -88,6 +97,8 @@ class _WorkerState:
                 self.calls.pop()
             case Filling(batch_id):
                 self.batch_id = batch_id
+            case Braked(on):
+                self.braked = on
 
 
 class Supervisor:
@@ -105,7 +116,8 @@ class Supervisor:
         self._secrets = secrets
         self._clients = clients
         self._verbose = verbose
-        self._queue = MessageQueue(clients.sqs, settings.queue_url)
+        self._queue = MessageQueue(clients.sqs, settings.queue_url, settings.dead_letter_queue_url)
+        self._health = Health(settings.workers, time.monotonic)
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_WorkerState] = []
         self._early_deaths = 0
@@ -132,14 +144,23 @@ class Supervisor:
         plugins = self.check()
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        self._start_missing()
-        _log.info("processor_started", workers=self._settings.workers, plugins=plugins)
-        while not self._stopping:
-            self._listen(_TICK_SECONDS)
-            self._end_overruns()
-            self._bury_the_dead()
+        with serve_health(self._health, self._settings.health_port):
             self._start_missing()
-        self._drain()
+            _log.info("processor_started", workers=self._settings.workers, plugins=plugins)
+            while not self._stopping:
+                self._tick()
+                self._start_missing()
+            self._health.drain()
+            self._drain()
+
+    def _tick(self) -> None:
+        self._listen(_TICK_SECONDS)
+        self._end_overruns()
+        self._bury_the_dead()
+        self._health.tick(
+            consuming=sum(worker.has_polled for worker in self._workers),
+            braked=sum(worker.braked for worker in self._workers),
+        )
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True
@@ -171,6 +192,10 @@ class Supervisor:
             if overrun is not None and worker.blamed is None:
                 _log.error("plugin_overrun", worker=worker.name, effect=overrun.effect)
                 worker.blamed = overrun.effect
+                worker.process.kill()
+            elif overrun is None and not worker.calls and now - worker.heard_at > _SILENT_SECONDS:
+                # Stuck outside of any plugin, where no deadline holds, e.g. in a request that never ends.
+                _log.error("worker_silent", worker=worker.name)
                 worker.process.kill()
 
     def _bury_the_dead(self) -> None:
@@ -219,10 +244,20 @@ class Supervisor:
 
     def _give_back(self, worker: _WorkerState, message: MessageInHand) -> None:
         """Let the message at work return, which counts; those that only lay by go back as if never received."""
-        if message.message_id == worker.begun:
-            self._queue.hide(message, 0)
-        else:
+        if message.message_id != worker.begun:
             self._queue.put_back(message)
+        elif message.receive_count < self._settings.max_receive_count:
+            # At once after the first death, which may have been the machine's fault.
+            self._queue.hide(
+                message, backoff_seconds(message.receive_count) if message.receive_count > 1 else 0
+            )
+        else:
+            if worker.holding is not None:
+                self._runtime.effects.bury(worker.holding.identity)
+            reason = PLUGIN_TIMEOUT if worker.blamed else PLUGIN_CRASHED if worker.calls else WORKER_DIED
+            effect = worker.blamed or (worker.calls[-1].effect if worker.calls else "")
+            self._queue.dead_letter(message, DeadLetter(reason, effect))
+            _log.error("message_dead_lettered", reason=reason)
 
     def _guarded(self, worker: _WorkerState, act: Callable[[], None]) -> None:
         try:
@@ -237,9 +272,7 @@ class Supervisor:
             worker.process.terminate()
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._workers and time.monotonic() < deadline:
-            self._listen(_TICK_SECONDS)
-            self._end_overruns()
-            self._bury_the_dead()
+            self._tick()
         for worker in list(self._workers):
             worker.process.kill()
             self._bury(worker)

@@ -16,6 +16,7 @@ class MessageInHand:
 
     message_id: str
     receipt_handle: str
+    receive_count: int
     body: str = field(repr=False)
 
 
@@ -63,13 +64,20 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Braked:
+    """Report: the worker stopped consuming since nearly everything failed, or consumes again."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class Filling:
     """Report: this import batch is open, or none is."""
 
     batch_id: str | None
 
 
-Report = Received | Begun | Settled | Holding | Entered | Left | Filling
+Report = Received | Begun | Settled | Holding | Entered | Left | Filling | Braked
 
 
 class Watch(Protocol):
@@ -125,6 +133,10 @@ class PipeWatch:
     def settled(self, message_id: str) -> None:
         """Report that a message is no longer in hand."""
         self._send(Settled(message_id))
+
+    def braked(self, on: bool) -> None:
+        """Report that consuming stopped, or goes on."""
+        self._send(Braked(on))
 
     @contextmanager
     def calling(self, effect: str, timeout_seconds: float) -> Iterator[None]:

@@ -15,6 +15,7 @@ import structlog
 from pydantic import SecretStr
 
 from rayline.aws import Clients
+from rayline.brake import Brake
 from rayline.handler import MessageHandler
 from rayline.message_queue import MessageQueue
 from rayline.observability.logs import configure_logs, failure_fields
@@ -43,11 +44,15 @@ class Worker:
         self._watch = watch
         self._settings = runtime.services.settings
         self._batches = runtime.services.batches
-        self._queue = MessageQueue(runtime.services.clients.sqs, self._settings.queue_url)
+        self._queue = MessageQueue(
+            runtime.services.clients.sqs, self._settings.queue_url, self._settings.dead_letter_queue_url
+        )
+        self._brake = Brake(time.monotonic)
         self._in_hand: dict[str, MessageInHand] = {}
         # Held while a message is settled or extended: an extension must not hide what was just given back.
         self._settling = threading.Lock()
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._next_drain = 0.0
 
     def stop(self) -> None:
@@ -61,9 +66,22 @@ class Worker:
         """Receive and handle until stopped."""
         heartbeat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
         heartbeat.start()
+        try:
+            self._consume()
+        finally:
+            self._ended.set()
+
+    def _consume(self) -> None:
         while not self._stopping.is_set():
             _guarded("outbox_not_drained", self._drain_outbox)
             _guarded("import_batch_not_sealed", self._batches.seal_if_due)
+            if self._brake.on:
+                # In short steps: an open batch is to be sealed, and a stop obeyed, meanwhile.
+                pause = min(self._brake.wait_seconds(), LONG_POLL_SECONDS)
+                if pause > 0:
+                    self._watch.received([])  # still alive
+                    self._stopping.wait(pause)
+                    continue
             try:
                 messages = self._receive()
             except Exception as error:
@@ -82,28 +100,28 @@ class Worker:
         due = self._batches.seconds_until_due()
         wait = LONG_POLL_SECONDS if due is None else min(LONG_POLL_SECONDS, max(1, round(due)))
         return self._queue.receive(
-            most=_MESSAGES_A_RECEIVE,
+            most=self._brake.most(_MESSAGES_A_RECEIVE),
             wait_seconds=wait,
             visibility_seconds=self._settings.visibility_seconds,
         )
 
     def _handle_all(self, messages: "list[MessageTypeDef]") -> None:
         received = [
-            (MessageInHand(each["MessageId"], each["ReceiptHandle"], each["Body"]), _receive_count(each))
+            MessageInHand(each["MessageId"], each["ReceiptHandle"], _receive_count(each), each["Body"])
             for each in messages
         ]
-        self._in_hand = {message.message_id: message for message, _ in received}
-        self._watch.received([message for message, _ in received])
-        for message, receive_count in received:
+        self._in_hand = {message.message_id: message for message in received}
+        self._watch.received(received)
+        for message in received:
             if self._stopping.is_set():
                 self._settle(message, lambda each=message: self._queue.put_back(each))  # type: ignore[misc]
             else:
-                self._handle(message, receive_count)
+                self._handle(message)
             _guarded("import_batch_not_sealed", self._batches.seal_if_due)
 
-    def _handle(self, message: MessageInHand, receive_count: int) -> None:
+    def _handle(self, message: MessageInHand) -> None:
         self._watch.begun(message.message_id)
-        disposition = self._handler.handle(message.body, receive_count)
+        disposition = self._handler.handle(message.body, message.receive_count)
 
         def settle() -> None:
             match disposition.action:
@@ -113,8 +131,23 @@ class Worker:
                     self._queue.hide(message, disposition.seconds)
                 case "postpone":
                     self._queue.put_back(message, max(1.0, disposition.seconds))
+                case "dead_letter":
+                    assert disposition.failure is not None
+                    self._queue.dead_letter(message, disposition.failure)
+                    _log.error("message_dead_lettered", reason=disposition.failure.reason)
 
         self._settle(message, settle)
+        self._note(failed=disposition.failed)
+        if self._runtime.dispatcher.worn_out:
+            self.stop()
+
+    def _note(self, *, failed: bool) -> None:
+        was_on = self._brake.on
+        self._brake.note(failed=failed)
+        if self._brake.on != was_on:
+            self._watch.braked(self._brake.on)
+            log = _log.error if self._brake.on else _log.info
+            log("consumer_braked" if self._brake.on else "consumer_released")
 
     def _settle(self, message: MessageInHand, act: Callable[[], None]) -> None:
         with self._settling:
@@ -125,7 +158,8 @@ class Worker:
 
     def _heartbeat(self) -> None:
         period = min(self._settings.lease_seconds, self._settings.visibility_seconds) / 3
-        while not self._stopping.wait(period):
+        # Until the end, not until the stop: the message at work is finished under its lease.
+        while not self._ended.wait(period):
             for message_id in list(self._in_hand):
                 _guarded("heartbeat_failed", lambda each=message_id: self._extend(each))  # type: ignore[misc]
             _guarded("heartbeat_failed", self._runtime.dispatcher.renew)

@@ -192,7 +192,7 @@ def test_a_commit_whose_answer_was_lost_loses_no_image(
     event = intake.upload(image_content())
     assert losing_answers(monkeypatch, intake.estate.clients.dynamodb, "transact_write_items") == []
     outcome = intake.observe(event)
-    assert not outcome.failed
+    assert not outcome.failure
     clock.pass_time(10)
     assert intake.observe(event).finished
     assert intake.effects(event) == {"on_uploaded:rayline.intake": "done"}

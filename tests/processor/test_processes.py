@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from rayline_local.tasks import process_environment, task_environment
 
 STUCK_PATIENT = 666
 SLOW_PATIENT = 777
+GREEDY_PATIENT = 888
 LEASE_SECONDS = 120
 
 # Screens like any plugin, but for one patient it blocks in C with the interpreter's lock held, so that neither a
@@ -58,6 +61,33 @@ SLOW = """
                 time.sleep(0.02)
         return None
 """
+# For one patient it needs more memory than the site grants it.
+GREEDY = """
+    from rayline.plugin import Policy, hookimpl
+
+    api = 1
+    name = "greedy"
+    policies = {"screen_instance": Policy(on_failure="reject", memory_mb=64, sees_phi=True)}
+
+    @hookimpl
+    def screen_instance(instance, context):
+        if instance.dataset.PatientID == "PID000888":
+            hoard = [bytes(1024 * 1024) for _ in range(4096)]
+        return None
+"""
+# An observer that fails for one patient's images, always.
+FAILING = """
+    from rayline.plugin import Policy, hookimpl
+
+    api = 1
+    name = "failing"
+    policies = {"on_uploaded": Policy(on_failure="retry", order=400, sees_phi=True)}
+
+    @hookimpl
+    def on_uploaded(event, context):
+        if "/fails/" in event.key:
+            raise ValueError(event.key)
+"""
 WITNESS = """
     import os
     from pathlib import Path
@@ -77,6 +107,8 @@ identity: original
 plugins:
   - name: blocking
   - name: slow
+  - name: greedy
+  - name: failing
   - name: witness
 """
 
@@ -90,14 +122,14 @@ class Processing:
         self.folder = folder
         self.series = 0
 
-    def upload(self, count: int, patient: int = 1) -> list[str]:
+    def upload(self, count: int, patient: int = 1, folder: str = "") -> list[str]:
         """Put images of a new series into the bucket. Returns their version ids."""
         self.series += 1
         s3 = self.account.client("s3")
         versions = []
         for number in range(count):
             content = image_content(ImageSpec(patient=patient, series=self.series, instance=number))
-            key = f"upload/hospital-a/{self.series}/{number}"
+            key = f"upload/hospital-a/{folder}{self.series}/{number}"
             answer = s3.put_object(Bucket=self.account.bucket("uploads"), Key=key, Body=content)
             versions.append(answer["VersionId"])
         return versions
@@ -137,6 +169,17 @@ class Processing:
         answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
+    def dead_letter_messages(self) -> list[dict[str, Any]]:
+        """Messages of the dead-letter queue, which are taken out."""
+        sqs = self.account.client("sqs")
+        url = sqs.get_queue_url(QueueName="rayline-local-events-dlq")["QueueUrl"]
+        found: list[dict[str, Any]] = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get(
+            "Messages", []
+        )
+        for message in found:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
 
 def children_of(process: subprocess.Popen[bytes]) -> set[int]:
     """Worker processes of a supervisor."""
@@ -166,6 +209,8 @@ def processing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processing]
     folder = tmp_path_factory.mktemp("plugins")
     install_plugin(folder, "blocking", BLOCKING)
     install_plugin(folder, "slow", SLOW)
+    install_plugin(folder, "greedy", GREEDY)
+    install_plugin(folder, "failing", FAILING)
     install_plugin(folder, "witness", WITNESS)
     (folder / "profile.yaml").write_text(PROFILE)
     estate = OwnEstate(
@@ -280,6 +325,77 @@ def test_a_call_that_kills_worker_after_worker_takes_no_bystander_to_the_dead_le
     assert after["quarantined"] - before["quarantined"] == 2
     assert [each["reason"] for each in processing.account.quarantine().values()].count("PLUGIN_CRASHED") == 2
     assert processing.dead_letters() == 0
+
+
+def test_a_plugin_that_eats_memory_refuses_its_own_instance_and_its_worker_is_replaced(
+    processing: Processing,
+) -> None:
+    before = processing.account.stages()
+    with processing.processor(workers="1") as process:
+        first = eventually(lambda: children_of(process), "a worker")
+        processing.upload(1, GREEDY_PATIENT)
+        processing.upload(5)
+        eventually(lambda: settled(processing, before.total() + 6), "every instance settled", seconds=60)
+        eventually(lambda: children_of(process) - first, "a fresh worker", seconds=30)
+        assert process.poll() is None
+    assert "plugin_memory_overrun" in processing.log
+    assert processing.account.stages()["quarantined"] - before["quarantined"] == 1
+    assert [each["reason"] for each in processing.account.quarantine().values()].count("PLUGIN_MEMORY") == 1
+    assert processing.dead_letters() == 0
+
+
+def test_a_message_that_keeps_failing_is_dead_lettered_with_its_reason_and_its_image_goes_on(
+    processing: Processing,
+) -> None:
+    before = processing.account.stages()
+    port = free_port()
+    # Two receipts, so that nobody waits for the backoff of five.
+    with processing.processor(max_receive_count="2", health_port=str(port)):
+        eventually(lambda: answers(port, "/ready"), "ready", seconds=60)
+        processing.upload(1, folder="fails/")
+        (letter,) = eventually(lambda: processing.dead_letter_messages(), "a dead letter", seconds=60)
+        attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+        assert attributes == {
+            "reason": "PLUGIN_FAILED",
+            "explanation": "failing: the plugin failed with ValueError",
+            "received": "2",
+        }
+        # The siblings, and the image itself, were not held up.
+        eventually(
+            lambda: (
+                processing.account.stages().total() == before.total() + 1
+                and not processing.account.stages()["batched"]
+            ),
+            "imported",
+            seconds=60,
+        )
+        assert processing.account.stages()["quarantined"] == before["quarantined"]
+        assert answers(port, "/live")
+    assert "fails/" not in processing.log
+    assert not answers(port, "/live")
+    effects = [
+        (effect["state"], effect["reason"])
+        for item in processing.account.items("effects")
+        for name, effect in item.items()
+        if name == "on_uploaded:failing" and effect["state"] != "done"
+    ]
+    assert effects == [("dead", "PLUGIN_FAILED: failing: the plugin failed with ValueError")]
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether the health check answers 200."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_workers_end_with_their_supervisor(processing: Processing) -> None:

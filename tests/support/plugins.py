@@ -72,6 +72,7 @@ class Bench:
             secrets={"deid": SecretStr("a secret")},
             clock=self.clock,
             watch=watch or Unwatched(),
+            jitter=lambda: 1.0,
         )
 
     def observe(self, event: Event) -> Any:

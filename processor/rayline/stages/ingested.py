@@ -26,7 +26,7 @@ class IngestedStage:
     api = API_VERSION
     name = "rayline.ingested"
     policies = {  # noqa: RUF012 - the plugin contract's shape
-        "on_ingested": Policy(on_failure="retry", timeout_seconds=900, order=0)
+        "on_ingested": Policy(on_failure="retry", timeout_seconds=900, memory_mb=2048, order=0)
     }
 
     def __init__(self, services: Services) -> None:

@@ -26,7 +26,7 @@ class IntakeStage:
     api = API_VERSION
     name = "rayline.intake"
     policies = {  # noqa: RUF012 - the plugin contract's shape
-        "on_uploaded": Policy(on_failure="retry", timeout_seconds=900, order=0, sees_phi=True)
+        "on_uploaded": Policy(on_failure="retry", timeout_seconds=900, memory_mb=4096, order=0, sees_phi=True)
     }
 
     def __init__(self, services: Services) -> None:
