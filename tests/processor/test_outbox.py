@@ -205,6 +205,7 @@ def test_only_what_a_radiologist_could_have_looked_at_has_a_version(verifier: Ve
         verifier.current_version("e" * 32)
 
 
+@pytest.mark.parametrize("estate", ["local"], indirect=True)
 def test_a_real_bus_delivers_what_the_outbox_sends(
     estate: ProcessorEstate, local_cloud: LocalCloud, clock: ManualClock
 ) -> None:

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.effect_invariants import EffectWatcher
+from support.in_memory_cloud.cloud import InMemoryCloud
 from support.in_memory_effects import InMemoryEffects
-from support.local_cloud import LocalCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import create_table
 
@@ -304,16 +304,12 @@ class EffectMachine(RuleBasedStateMachine):
             self.watchers["model"].an_end_stays(event, model)
 
 
-@pytest.fixture(scope="module")
-def effects_table(local_cloud: LocalCloud) -> str:
-    name = f"effects-{uuid.uuid4().hex[:8]}"
-    create_table(local_cloud.client("dynamodb"), name, TABLE_KEYS["effects"], {})
-    return name
-
-
+@pytest.mark.parametrize("where", ["in-memory", "local"])
 def test_the_ledger_and_its_model_agree_through_any_history(
-    local_cloud: LocalCloud, effects_table: str
+    request: pytest.FixtureRequest, where: str
 ) -> None:
-    client = local_cloud.client("dynamodb")
-    machine = type("Machine", (EffectMachine,), {"dynamodb": client, "table": effects_table})
+    cloud = InMemoryCloud(ManualClock()) if where == "in-memory" else request.getfixturevalue("local_cloud")
+    client, table = cloud.client("dynamodb"), f"effects-{uuid.uuid4().hex[:8]}"
+    create_table(client, table, TABLE_KEYS["effects"], {})
+    machine = type("Machine", (EffectMachine,), {"dynamodb": client, "table": table})
     run_state_machine_as_test(machine, settings=MACHINE)  # type: ignore[no-untyped-call]

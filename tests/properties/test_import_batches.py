@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from support.local_cloud import LocalCloud
+from support.in_memory_cloud.cloud import InMemoryCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import FakeHealthImaging, ProcessorEstate, aws_error
 
@@ -228,18 +228,17 @@ def stored(batch_id: str) -> Stored:
     return Stored(batch_id, "1.2.3", "1.2", "1", "1.2.840.10008.5.1.4.1.1.2", "CT", ())
 
 
-@pytest.fixture(scope="module")
-def estate(local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> ProcessorEstate:
-    folder: Path = tmp_path_factory.mktemp("batches")
-    return ProcessorEstate(
-        local_cloud,
-        folder,
+@pytest.mark.parametrize("where", ["in-memory", "local"])
+def test_each_recorded_instance_is_imported_in_exactly_one_batch(
+    request: pytest.FixtureRequest, tmp_path: Path, where: str
+) -> None:
+    cloud = InMemoryCloud(ManualClock()) if where == "in-memory" else request.getfixturevalue("local_cloud")
+    estate = ProcessorEstate(
+        cloud,
+        tmp_path,
         lease_seconds=LEASE_SECONDS,
         clock_skew_seconds=SKEW_SECONDS,
         batch_quiet_seconds=QUIET_SECONDS,
     )
-
-
-def test_each_recorded_instance_is_imported_in_exactly_one_batch(estate: ProcessorEstate) -> None:
     machine = type("Machine", (BatchMachine,), {"estate": estate})
     run_state_machine_as_test(machine, settings=MACHINE)  # type: ignore[no-untyped-call]

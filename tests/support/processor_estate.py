@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
+from support.in_memory_cloud.cloud import InMemoryCloud
 from support.local_cloud import REGION, LocalCloud
 
 from rayline.aws import Clients
@@ -104,7 +105,12 @@ class ProcessorEstate:
     """What one processor needs, under names that no other test uses."""
 
     def __init__(
-        self, cloud: LocalCloud, folder: Path, *, profile: str = "identity: original\n", **settings: Any
+        self,
+        cloud: "LocalCloud | InMemoryCloud",
+        folder: Path,
+        *,
+        profile: str = "identity: original\n",
+        **settings: Any,
     ) -> None:
         self._cloud = cloud
         self.name = f"t{uuid.uuid4().hex[:12]}"
@@ -155,7 +161,10 @@ class ProcessorEstate:
     @cached_property
     def clients(self) -> Clients:
         """The processor's own clients; HealthImaging and SageMaker are the fakes."""
-        clients = Clients(LocalSession(self._cloud))  # type: ignore[arg-type]
+        if isinstance(self._cloud, InMemoryCloud):
+            clients = self._cloud.clients()
+        else:
+            clients = Clients(LocalSession(self._cloud))  # type: ignore[arg-type]
         clients.__dict__["medical_imaging"] = self.health_imaging
         clients.__dict__["sagemaker"] = self.sagemaker
         return clients
