@@ -36,9 +36,21 @@ _log = structlog.get_logger()
 
 
 class Worker:
-    """The receive loop of one worker."""
+    """The receive loop of one worker.
 
-    def __init__(self, runtime: Runtime, watch: PipeWatch) -> None:
+    Args:
+        monotonic: seconds that only grow, for what is due every so often.
+        stopping: set by :meth:`stop`; the loop's pauses wait on it.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        watch: PipeWatch,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._runtime = runtime
         self._handler = MessageHandler(runtime)
         self._watch = watch
@@ -47,11 +59,12 @@ class Worker:
         self._queue = MessageQueue(
             runtime.services.clients.sqs, self._settings.queue_url, self._settings.dead_letter_queue_url
         )
-        self._brake = Brake(time.monotonic)
+        self._monotonic = monotonic
+        self._brake = Brake(monotonic)
         self._in_hand: dict[str, MessageInHand] = {}
         # Held while a message is settled or extended: an extension must not hide what was just given back.
         self._settling = threading.Lock()
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._ended = threading.Event()
         self._next_drain = 0.0
 
@@ -73,27 +86,31 @@ class Worker:
 
     def _consume(self) -> None:
         while not self._stopping.is_set():
-            _guarded("outbox_not_drained", self._drain_outbox)
-            _guarded("import_batch_not_sealed", self._batches.seal_if_due)
-            if self._brake.on:
-                # In short steps: an open batch is to be sealed, and a stop obeyed, meanwhile.
-                pause = min(self._brake.wait_seconds(), LONG_POLL_SECONDS)
-                if pause > 0:
-                    self._watch.received([])  # still alive
-                    self._stopping.wait(pause)
-                    continue
-            try:
-                messages = self._receive()
-            except Exception as error:
-                _log.error("receiving_failed", **failure_fields(error))
-                self._stopping.wait(_TROUBLE_PAUSE_SECONDS)
-                continue
-            self._handle_all(messages)
+            self.turn()
         _guarded("import_batch_not_sealed", self._batches.seal_current)
 
+    def turn(self) -> None:
+        """One turn of the loop: what is due, then the messages of one receive."""
+        _guarded("outbox_not_drained", self._drain_outbox)
+        _guarded("import_batch_not_sealed", self._batches.seal_if_due)
+        if self._brake.on:
+            # In short steps: an open batch is to be sealed, and a stop obeyed, meanwhile.
+            pause = min(self._brake.wait_seconds(), LONG_POLL_SECONDS)
+            if pause > 0:
+                self._watch.received([])  # still alive
+                self._stopping.wait(pause)
+                return
+        try:
+            messages = self._receive()
+        except Exception as error:
+            _log.error("receiving_failed", **failure_fields(error))
+            self._stopping.wait(_TROUBLE_PAUSE_SECONDS)
+            return
+        self._handle_all(messages)
+
     def _drain_outbox(self) -> None:
-        if time.monotonic() >= self._next_drain:
-            self._next_drain = time.monotonic() + _DRAIN_EVERY_SECONDS
+        if self._monotonic() >= self._next_drain:
+            self._next_drain = self._monotonic() + _DRAIN_EVERY_SECONDS
             self._runtime.services.outbox.drain(_OUTBOX_AGE)
 
     def _receive(self) -> "list[MessageTypeDef]":
