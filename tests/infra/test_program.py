@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rayline.settings import Settings, load_settings
+from rayline.supervisor import DRAIN_SECONDS
 from rayline_infra.components.services import environment_of
 from rayline_infra.policies.graph import Graph
 from rayline_local.provisioner import NOT_EMULATED
@@ -273,6 +274,16 @@ def test_the_processor_runs_unprivileged(graph: Graph) -> None:
     assert task["taskRoleArn"].endswith("-processor")
     assert task["executionRoleArn"].endswith("-execution")
     assert container["logConfiguration"]["options"]["awslogs-group"] == f"/rayline/{graph.stack}/processor"
+
+
+def test_a_stalled_processor_is_replaced_and_drains_within_its_stop_timeout(graph: Graph) -> None:
+    container = processor_container(graph)
+    environment = {each["name"]: each["value"] for each in container["environment"]}
+    if environment["RAYLINE_HEALTH_PORT"] == "0":
+        assert "healthCheck" not in container
+    else:
+        assert container["healthCheck"]["command"] == ["CMD", "rayline", "health"]
+    assert container["stopTimeout"] > DRAIN_SECONDS
 
 
 def test_the_gate_is_the_same_in_every_stack(graph: Graph) -> None:

@@ -90,7 +90,7 @@ class Services(pulumi.ComponentResource):
         image = self._repositories["processor"].repository_url.apply(
             lambda url: f"{url}:{processor.image_tag}"
         )
-        container = {
+        container: dict[str, object] = {
             "name": "processor",
             "image": image,
             "command": ["rayline", "process"],
@@ -115,6 +115,15 @@ class Services(pulumi.ComponentResource):
                 },
             },
         }
+        if processor.health_port:
+            # Liveness: ECS replaces a task whose supervisor stalled; one that waits for a service stays.
+            container["healthCheck"] = {
+                "command": ["CMD", "rayline", "health"],
+                "interval": 30,
+                "timeout": 15,
+                "retries": 3,
+                "startPeriod": 120,
+            }
         return aws.ecs.TaskDefinition(
             "processor-task",
             family=args.names.processor_task,
