@@ -1,7 +1,7 @@
 """DynamoDB items as plain dictionaries, and what a cancelled transaction says."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ Item = dict[str, Any]
 TransactItem = dict[str, Any]
 
 CONDITION_FAILED = "ConditionalCheckFailed"
+_KEYS_A_CALL = 100  # of BatchGetItem
 
 _SERIALIZER = TypeSerializer()
 _DESERIALIZER = TypeDeserializer()
@@ -94,6 +95,23 @@ def query(
     for page in pages:
         for attributes in page["Items"]:
             yield from_attributes(attributes)
+
+
+def batch_get(client: Any, table: str, keys: Iterable[str]) -> Iterator[Item]:
+    """The items of a table with the hash key ``pk`` that exist among ``keys``, read consistently, in no order."""
+    wanted = sorted(set(keys))
+    for start in range(0, len(wanted), _KEYS_A_CALL):
+        request: Any = {
+            table: {
+                "Keys": [{"pk": {"S": key}} for key in wanted[start : start + _KEYS_A_CALL]],
+                "ConsistentRead": True,
+            }
+        }
+        while request:
+            response = client.batch_get_item(RequestItems=request)
+            for attributes in response["Responses"].get(table, []):
+                yield from_attributes(attributes)
+            request = response.get("UnprocessedKeys", {})
 
 
 def timestamp(moment: datetime) -> str:

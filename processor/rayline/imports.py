@@ -14,7 +14,7 @@ Limits: 5,000 files and 10 GB a job (AWS HealthImaging endpoints and quotas).
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from rayline.aws import MAX_DELAY_SECONDS
 from rayline.dynamodb import (
     Item,
     TransactItem,
-    from_attributes,
+    batch_get,
     is_condition_failure,
     timestamp,
     to_attribute,
@@ -53,6 +53,11 @@ _log = structlog.get_logger()
 def batch_key(batch_id: str) -> str:
     """Key of a batch's item in the tracking table."""
     return f"BATCH#{batch_id}"
+
+
+def batch_listing(site: str) -> str:
+    """Under what the index ``by_listing`` lists a site's batches until they are accounted for."""
+    return f"{site}#batch"
 
 
 def batch_prefix(batch_id: str) -> str:
@@ -166,6 +171,8 @@ class ImportBatches:
             "owner": self._owner,
             "lease_until": now.timestamp() + self._settings.lease_seconds,
             "opened_at": timestamp(now),
+            "listing": batch_listing(self._settings.site),
+            "listed_at": timestamp(now),
         }
         # The reminder goes out first: a reminder without a batch is harmless, a batch without one is not.
         self._send_reminder(batch.batch_id, self._rescue_delay_seconds())
@@ -270,7 +277,7 @@ class ImportBatches:
         """Start the import job of a sealed batch; the client token makes a second start the same job."""
         files = self._drop_unclaimed(batch_id)
         if not files:
-            self._update(batch_id, "sealed", {"state": "accounted", "file_count": 0})
+            self._update(batch_id, "sealed", {"state": "accounted", "file_count": 0}, remove=("listing",))
             return
         bucket = self._settings.imports_bucket
         job = self._clients.medical_imaging.start_dicom_import_job(
@@ -311,31 +318,15 @@ class ImportBatches:
         return kept
 
     def _claimed(self, batch_id: str, keys: list[str]) -> set[str]:
-        claimed = set()
-        for start in range(0, len(keys), 100):  # BatchGetItem takes 100 keys
-            wanted: dict[str, Any] = {
-                self._ledger.table: {
-                    "Keys": [
-                        {"pk": {"S": self._ledger.instance_key(instance_id_of(key))}}
-                        for key in keys[start : start + 100]
-                    ],
-                    "ConsistentRead": True,
-                }
-            }
-            while wanted:
-                response = self._clients.dynamodb.batch_get_item(RequestItems=wanted)
-                for attributes in response["Responses"].get(self._ledger.table, []):
-                    item = from_attributes(attributes)
-                    if item.get("batch_id") == batch_id:
-                        claimed.add(file_key(batch_id, item["instance_id"]))
-                wanted = response.get("UnprocessedKeys", {})
-        return claimed
+        instance_keys = [self._ledger.instance_key(instance_id_of(key)) for key in keys]
+        items = batch_get(self._clients.dynamodb, self._ledger.table, instance_keys)
+        return {file_key(batch_id, item["instance_id"]) for item in items if item.get("batch_id") == batch_id}
 
     # -- the ledger's side -------------------------------------------------------------------------------------
 
     def mark_accounted(self, batch_id: str, counts: dict[str, int]) -> None:
         """Record that every file of a batch is imported or in quarantine."""
-        self._update(batch_id, None, {"state": "accounted", **counts})
+        self._update(batch_id, None, {"state": "accounted", **counts}, remove=("listing",))
 
     def _send_reminder(self, batch_id: str, delay_seconds: float) -> None:
         body = reminder_body(BatchDue(site=self._settings.site, batch_id=batch_id))
@@ -349,7 +340,13 @@ class ImportBatches:
         return self._settings.lease_seconds + self._settings.clock_skew_seconds + 1
 
     def _update(
-        self, batch_id: str, state: str | None, fields: dict[str, Any], *, owner: str | None = None
+        self,
+        batch_id: str,
+        state: str | None,
+        fields: dict[str, Any],
+        *,
+        owner: str | None = None,
+        remove: Sequence[str] = (),
     ) -> bool:
         """Set fields of a batch that is in ``state`` and its ``owner``'s, where these are given; else False."""
         names = {f"#f{index}": name for index, name in enumerate(fields)}
@@ -367,7 +364,9 @@ class ImportBatches:
             self._clients.dynamodb.update_item(
                 TableName=self._ledger.table,
                 Key={"pk": {"S": batch_key(batch_id)}},
-                UpdateExpression="SET " + ", ".join(f"#f{index} = :f{index}" for index in range(len(fields))),
+                UpdateExpression="SET "
+                + ", ".join(f"#f{index} = :f{index}" for index in range(len(fields)))
+                + (f" REMOVE {', '.join(remove)}" if remove else ""),
                 ConditionExpression=" AND ".join(conditions),
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,

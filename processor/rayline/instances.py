@@ -11,6 +11,7 @@ One table, hash key ``pk``; the key says what an item is:
 ``TRAINING#site#n``           the n-th training run of a site
 ``EXECUTION#arn``             how the training step of a pipeline execution ended
 ``COUNTER#site``              verifications so far
+``STUDY#site#uid``            one study that is arriving or complete (see :mod:`rayline.studies`)
 ``OUTBOX#id``                 one event of ours that has not left yet (see :mod:`rayline.outbox`)
 ============================  =========================================================================
 
@@ -345,3 +346,8 @@ def image_set_key(datastore_id: str, image_set_id: str) -> str:
 def verification_key(verification_id: str) -> str:
     """Key of a verification's item."""
     return f"VERIFICATION#{verification_id}"
+
+
+def verification_listing(site: str) -> str:
+    """Under what the index ``by_listing`` lists a site's verifications."""
+    return f"{site}#verification"

@@ -13,7 +13,12 @@ from rayline.dynamodb import timestamp, to_attributes
 from rayline.envelopes import API_SOURCE
 from rayline.errors import RaylineError
 from rayline.events import SCHEMA_VERSION, Label
-from rayline.instances import InstanceLedger, VerificationState, verification_key
+from rayline.instances import (
+    InstanceLedger,
+    VerificationState,
+    verification_key,
+    verification_listing,
+)
 from rayline.outbox import Outbox, OutboxEntry
 
 if TYPE_CHECKING:
@@ -107,6 +112,8 @@ class Verifier:
                 "action": "revoked" if revoke else "verified",
                 "state": VerificationState.ANNOUNCED,
                 "created_at": verified_at,
+                "listing": verification_listing(self._site),
+                "listed_at": verified_at,
             }
             put = {
                 "Put": {

@@ -32,6 +32,8 @@ TABLE_INDEXES: Mapping[TableKind, Mapping[str, KeySchema]] = {
         "by_verified": KeySchema("verified_site", "verified_at"),
         "by_quarantined": KeySchema("quarantined_site", "quarantined_at"),
         "by_outbox": KeySchema("outbox_shard", "created_at"),
+        "by_open_study": KeySchema("open_study_site", "due_at"),
+        "by_listing": KeySchema("listing", "listed_at"),
     },
     "effects": {"by_due": KeySchema("due_shard", "due_at")},
 }
