@@ -177,10 +177,14 @@ class Worker:
         period = min(self._settings.lease_seconds, self._settings.visibility_seconds) / 3
         # Until the end, not until the stop: the message at work is finished under its lease.
         while not self._ended.wait(period):
-            for message_id in list(self._in_hand):
-                _guarded("heartbeat_failed", lambda each=message_id: self._extend(each))  # type: ignore[misc]
-            _guarded("heartbeat_failed", self._runtime.dispatcher.renew)
-            _guarded("heartbeat_failed", self._batches.renew)
+            self.beat()
+
+    def beat(self) -> None:
+        """Extend visibility and leases of what is in hand."""
+        for message_id in list(self._in_hand):
+            _guarded("heartbeat_failed", lambda each=message_id: self._extend(each))  # type: ignore[misc]
+        _guarded("heartbeat_failed", self._runtime.dispatcher.renew)
+        _guarded("heartbeat_failed", self._batches.renew)
 
     def _extend(self, message_id: str) -> None:
         with self._settling:
