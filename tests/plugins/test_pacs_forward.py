@@ -20,6 +20,7 @@ import rayline_pacs_forward
 from rayline.dicom.validation import screen
 from rayline.plugin import ConfigurationError, Destination, Ingested, RetryableError
 from rayline.testing import InMemoryContext
+from rayline.testing.probe import offline
 from rayline_local import samples
 from rayline_pacs_forward import ForwardSettings
 from rayline_pacs_forward.scu import Outgoing, StoreClient, Timeouts
@@ -203,6 +204,17 @@ def test_one_failing_destination_does_not_starve_the_others(ct: list[samples.Sam
         with pytest.raises(RetryableError, match="pacs-0"):
             rayline_pacs_forward.on_ingested(EVENT, context)
     assert received == [sample.sop_instance_uid for sample in ct]
+
+
+@pytest.mark.parametrize("host", ["pacs.example.org", "two..dots"])
+def test_a_name_that_cannot_be_resolved_is_waited_for_and_starves_no_sibling(
+    host: str, ct: list[samples.Sample]
+) -> None:
+    context = context_for([free_port(), free_port()], [ct[0].content], destination={"host": host})
+    with offline(), pytest.raises(RetryableError) as caught:
+        rayline_pacs_forward.on_ingested(EVENT, context)
+    assert [record.event for record in context.logged] == ["forwarding_failed", "forwarding_failed"]
+    assert "destination pacs-0 cannot be resolved" in str(caught.value)
 
 
 def test_rules_by_modality_hold(ct: list[samples.Sample]) -> None:

@@ -33,6 +33,8 @@ class DestinationSettings(BaseModel):
 
     Attributes:
         name: what logs and errors call it.
+        ae_title: what the PACS calls itself.
+        host, port: where it listens.
         identity: what it may receive.
         modalities: send only these, e.g. ``[CT, CR]``; all where empty.
     """
@@ -62,7 +64,15 @@ class DestinationSettings(BaseModel):
 
 
 class ForwardSettings(BaseModel):
-    """Settings of the plugin in the site profile; durations in seconds."""
+    """Settings of the plugin in the site profile; durations in seconds.
+
+    Attributes:
+        calling_ae_title: what this site calls itself, as the PACS know it.
+        destinations: the PACS; nothing is forwarded where there are none.
+        connect_seconds: how long a PACS may take to accept a connection.
+        association_seconds: how long it may take to accept an association.
+        response_seconds: how long it may take to answer a C-STORE.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -112,9 +112,18 @@ class StoreClient:
         # One transfer syntax each, so that the peer cannot choose one in which the instance is not stored.
         ae.requested_contexts = [build_context(*context) for context in contexts]
         peer = self._destination
-        association = ae.associate(
-            peer.host, peer.port, ae_title=peer.ae_title, evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)]
-        )
+        try:
+            association = ae.associate(
+                peer.host,
+                peer.port,
+                ae_title=peer.ae_title,
+                evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)],
+            )
+        except (OSError, UnicodeError):
+            # pynetdicom looks the name up before it connects, and lets that failure through.
+            raise RetryableError(
+                f"the host name of destination {peer.name} cannot be resolved; check host and the name server"
+            ) from None
         if association.is_established:
             return association
         if association.is_rejected:
