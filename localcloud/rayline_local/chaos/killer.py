@@ -81,13 +81,16 @@ class Killer:
         """The kill as an act, None while there is nobody to kill."""
         task = self._tasks[one.task]
         match one.victim:
-            case "task":
+            case "task" | "all tasks":
+                struck = [task] if one.victim == "task" else self._tasks
 
-                def kill_task() -> None:
-                    task.kill()
-                    task.start()
+                def kill_tasks() -> None:
+                    for each in struck:
+                        each.kill()
+                    for each in struck:
+                        each.start()
 
-                return kill_task
+                return kill_tasks
             case "supervisor":
 
                 def kill_supervisor() -> None:

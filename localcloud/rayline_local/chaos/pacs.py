@@ -26,6 +26,8 @@ _DCMTK_OPTIONS: dict[PacsMode, list[str]] = {
     "up": [],
     "refuses": ["--refuse"],
     "breaks off": ["--abort-during"],
+    # It answers late; whoever ends it meanwhile leaves images that were stored and never acknowledged.
+    "stalls": ["--sleep-after", "1"],
 }
 
 

@@ -11,14 +11,15 @@ from typing import Any, Final, Literal
 
 from rayline_local.chaos.inputs import Upload, copies, made_up_inputs
 
-Victim = Literal["worker", "supervisor", "task"]
-PacsMode = Literal["up", "down", "refuses", "breaks off"]
+Victim = Literal["worker", "supervisor", "task", "all tasks"]
+PacsMode = Literal["up", "down", "refuses", "breaks off", "stalls"]
 
 KILLS_LEAST: Final = 20
 _COPY_SHARE: Final = 0.06
 #: the supervisor alone dies seldom, and a whole task, supervisor and workers at once, more seldom still
-_VICTIMS: Final[tuple[Victim, ...]] = ("worker",) * 7 + ("supervisor",) * 2 + ("task",)
-_PACS: Final[tuple[PacsMode, ...]] = ("up", "up", "down", "refuses", "breaks off")
+_VICTIMS: Final[tuple[Victim, ...]] = ("worker",) * 14 + ("supervisor",) * 3 + ("task",) * 2 + ("all tasks",)
+_PACS: Final[tuple[PacsMode, ...]] = ("up", "down", "refuses", "breaks off", "stalls")
+_PHASE_ROUNDS_MOST: Final = 3
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,25 @@ class Disorder:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """How everything around the processor behaves for a few rounds.
+
+    Attributes:
+        faults: the stand-ins' switches (see docs/reference.md).
+        events_lost: the rule of uploaded objects is off while the phase's first objects are sent.
+    """
+
+    faults: Mapping[str, Mapping[str, Any]]
+    pacs: PacsMode
+    events_lost: bool
+
+
+@dataclass(frozen=True)
 class Round:
     """What happens until one kill, and the kill.
 
     Attributes:
-        faults: the stand-ins' switches (see docs/reference.md).
-        events_lost: the rule of uploaded objects is off while the round's objects are sent.
+        begins: the phase that begins with this round, None where the last one goes on.
         verified: image sets that a radiologist verifies in this round, where so many are there.
         victim: whom the kill takes.
         task: which of the processor's tasks it strikes.
@@ -54,9 +68,7 @@ class Round:
 
     number: int
     uploads: tuple[Upload, ...] = field(repr=False)
-    faults: Mapping[str, Mapping[str, Any]]
-    pacs: PacsMode
-    events_lost: bool
+    begins: Phase | None
     disorder: Disorder
     verified: int
     victim: Victim
@@ -91,19 +103,13 @@ def make_plan(
         instances: different contents to send; copies come on top.
         kills: rounds, each of which ends with a kill.
     """
-    waves = _waves(seed, instances, kills)
     verified = max(4, min(24, instances // 4))
-    return Plan(
-        seed,
-        instances,
-        tasks,
-        workers,
-        verified,
-        tuple(
-            _round(seed, number, kills, tuple(uploads), tasks, verified)
-            for number, uploads in enumerate(waves, 1)
-        ),
-    )
+    phases = _phases(seed, kills)
+    rounds = [
+        _round(seed, number, kills, tuple(uploads), phases.get(number), tasks, verified)
+        for number, uploads in enumerate(_waves(seed, instances, kills), 1)
+    ]
+    return Plan(seed, instances, tasks, workers, verified, tuple(rounds))
 
 
 def _waves(seed: int, instances: int, kills: int) -> list[list[Upload]]:
@@ -118,8 +124,38 @@ def _waves(seed: int, instances: int, kills: int) -> list[list[Upload]]:
     return waves
 
 
+def _phases(seed: int, kills: int) -> dict[int, Phase]:
+    """Phases by their first round."""
+    chance = Random(f"{seed}/phases")  # noqa: S311
+    found = {}
+    number = 1
+    while number <= kills:
+        found[number] = Phase(
+            faults={
+                "healthimaging": _common_faults(chance)
+                | {
+                    "fail_files_share": round(chance.choice((0, chance.uniform(0, 0.15))), 2),
+                    "fail_jobs": chance.choice((0, 0, 0, 1)),
+                    "job_delay_seconds": round(chance.choice((0, 0, chance.uniform(0, 4))), 2),
+                    "metadata_conflicts": chance.choice((0, 0, 5)),
+                },
+                "sagemaker": _common_faults(chance),
+            },
+            pacs=chance.choice(_PACS),
+            events_lost=chance.random() < 0.2,
+        )
+        number += chance.randint(1, _PHASE_ROUNDS_MOST)
+    return found
+
+
 def _round(
-    seed: int, number: int, kills: int, uploads: tuple[Upload, ...], tasks: int, verified: int
+    seed: int,
+    number: int,
+    kills: int,
+    uploads: tuple[Upload, ...],
+    begins: Phase | None,
+    tasks: int,
+    verified: int,
 ) -> Round:
     chance = Random(f"{seed}/round/{number}")  # noqa: S311
     # A radiologist needs images first: the second half of the rounds verifies.
@@ -127,18 +163,7 @@ def _round(
     return Round(
         number=number,
         uploads=uploads,
-        faults={
-            "healthimaging": _common_faults(chance)
-            | {
-                "fail_files": chance.choice((0, 0, 1, 2)),
-                "fail_jobs": chance.choice((0,) * 9 + (1,)),
-                "job_delay_seconds": round(chance.choice((0, 0, chance.uniform(0, 4))), 2),
-                "metadata_conflicts": chance.choice((0, 0, 3)),
-            },
-            "sagemaker": _common_faults(chance),
-        },
-        pacs=chance.choice(_PACS),
-        events_lost=chance.random() < 0.1,
+        begins=begins,
         disorder=Disorder(
             moved=chance.randrange(0, 30),
             doubled=round(chance.uniform(0, 1), 2),

@@ -5,23 +5,25 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from rayline.cli.estate import Estate, open_estate
+from rayline.cli.estate import open_estate
+from rayline.imports import file_key
 from rayline.reminders import RetriesDue, reminder_body
 from rayline.verification import Verification
 from rayline_local.chaos.disorder import DisorderlyQueue
 from rayline_local.chaos.estate import ChaosEstate
-from rayline_local.chaos.inputs import Upload
+from rayline_local.chaos.inputs import Upload, fingerprint
 from rayline_local.chaos.killer import Killer
 from rayline_local.chaos.ledger_view import Ledger, LedgerView
-from rayline_local.chaos.plan import Plan, Round
+from rayline_local.chaos.plan import Phase, Plan, Round
 from rayline_local.chaos.receivers import ReceiverView
 from rayline_local.chaos.summary import Summary
 from rayline_local.chaos.verdict import Comparison, SentUpload
@@ -66,6 +68,7 @@ class Chaos:
             self._receivers = ReceiverView(estate.front, estate.datastore_id)
             self._operator = open_estate()
             self._sqs = root_client(estate.front, "sqs")
+            self._s3 = root_client(estate.front, "s3")
             self._queue = DisorderlyQueue(self._sqs, self._ledger.queue_url, self._plan.seed)
             self._killer = Killer(estate.tasks, self._ledger.unfinished)
             with Display(self._console) as display:
@@ -97,12 +100,8 @@ class Chaos:
                 "packages": receivers.packages,
                 "import_jobs": len(receivers.jobs),
                 "reconciled": self._story.reconciled,
-                "ledger": ledger,
-                "rounds": [
-                    {"faults": one.faults, "pacs": one.pacs, "events_lost": one.events_lost}
-                    | {"victim": one.victim, "uploads": len(one.uploads)}
-                    for one in self._plan.rounds
-                ],
+                "ledger": asdict(ledger),
+                "rounds": [_described(one) for one in self._plan.rounds],
             },
         )
         summary.show(self._console, verdict.findings)
@@ -115,7 +114,8 @@ class Chaos:
         display.begin("sent", len(self._plan.uploads))
         display.begin("killed", len(self._plan.rounds))
         for one in self._plan.rounds:
-            self._misbehave(one)
+            if one.begins is not None:
+                self._misbehave(one.begins)
             self._send(one.uploads)
             self._estate.tell_of_uploads(True)
             display.advance("sent", len(self._story.sent))
@@ -125,10 +125,10 @@ class Chaos:
             display.advance("killed", kill.number)
             display.say("killed", f"a {kill.victim}, with {kill.unfinished} effects unfinished")
 
-    def _misbehave(self, one: Round) -> None:
-        self._estate.set_faults(one.faults if _reconciles() else _without_losses(one.faults))
-        self._estate.pacs.be(one.pacs)
-        if one.events_lost and _reconciles():
+    def _misbehave(self, phase: Phase) -> None:
+        self._estate.set_faults(phase.faults if _reconciles() else _without_losses(phase.faults))
+        self._estate.pacs.be(phase.pacs)
+        if phase.events_lost and _reconciles():
             self._estate.tell_of_uploads(False)
 
     def _send(self, uploads: Sequence[Upload]) -> None:
@@ -141,15 +141,31 @@ class Chaos:
         with ThreadPoolExecutor(_PARALLEL_UPLOADS) as senders:
             self._story.sent += senders.map(send, uploads)
 
-    def _verify(self, count: int) -> int:
-        """Verify so many more image sets of one X-ray each, where so many are viewable. Returns how many."""
+    def _verify(self, count: int) -> None:
+        """Verify so many more X-rays, where so many are viewable."""
         wanted = min(count, self._plan.verified - len(self._story.verified))
-        found = [each for each in _viewable(self._operator) if each.image_set_id not in self._story.verified][
-            : max(0, wanted)
-        ]
+        found = list(islice(self._verifiable(), max(0, wanted)))
         self._operator.verifier.verify(found, "dr-chaos")
         self._story.verified |= {each.image_set_id for each in found}
-        return len(found)
+
+    def _verifiable(self) -> Iterator[Verification]:
+        """X-rays that could be verified now, with the labels that a radiologist would give them."""
+        labels = {each.fingerprint: each.label for each in self._plan.uploads}
+        estate, items = self._operator, list(self._operator.ledger.everything())
+        versions = {
+            each["image_set_id"]: str(each["version"])
+            for each in items
+            if each.get("type") == "image_set" and each.get("viewable")
+        }
+        for item in items:
+            image_set_id = str(item.get("image_set_id", ""))
+            if item.get("type") != "instance" or image_set_id not in versions.keys() - self._story.verified:
+                continue
+            key = file_key(item["batch_id"], item["instance_id"])
+            content = self._s3.get_object(Bucket=estate.settings.imports_bucket, Key=key)["Body"].read()
+            label = labels.get(fingerprint(content))
+            if label is not None:
+                yield Verification(image_set_id, versions[image_set_id], label)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -216,6 +232,12 @@ class Chaos:
         return len(report["gaps"])
 
 
+def _described(one: Round) -> dict[str, Any]:
+    """A round of the plan without what it sends."""
+    described = {item.name: getattr(one, item.name) for item in fields(one) if item.name != "uploads"}
+    return {**described, "uploads": len(one.uploads), "begins": asdict(one.begins) if one.begins else None}
+
+
 def _reconciles() -> bool:
     """Whether this version of the processor has a reconciler, which alone finds what no event tells."""
     return importlib.util.find_spec("rayline.reconciler") is not None
@@ -223,13 +245,3 @@ def _reconciles() -> bool:
 
 def _without_losses(faults: Any) -> dict[str, dict[str, Any]]:
     return {service: {**switches, "drop_events": 0} for service, switches in faults.items()}
-
-
-def _viewable(estate: Estate) -> list[Verification]:
-    """Every X-ray that could be verified now, in the order of their ids."""
-    found = [
-        Verification(item["image_set_id"], str(item["version"]), "NORMAL")
-        for item in estate.ledger.everything()
-        if item.get("type") == "image_set" and item.get("viewable") and item.get("modality") == "CR"
-    ]
-    return sorted(found, key=lambda each: each.image_set_id)

@@ -1,6 +1,7 @@
 """A storage SCP (PS3.4 §B.3) for machines without dcmtk: each C-STORE becomes a file of its own."""
 
 import argparse
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def serve(port: int, folder: Path, mode: str) -> None:
         partial = path.with_suffix(".part")
         partial.write_bytes(event.encoded_dataset())
         partial.rename(path)
+        if mode == "stalls":
+            time.sleep(1)
         return 0x0000
 
     def requested(event: Any) -> None:
@@ -50,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--mode", choices=("up", "refuses", "breaks off"), required=True)
+    parser.add_argument("--mode", choices=("up", "refuses", "breaks off", "stalls"), required=True)
     given = parser.parse_args()
     serve(given.port, given.folder, given.mode)
 
