@@ -16,7 +16,7 @@ from rayline.events import EventIdentity
 from rayline.message_queue import DeadLetter
 from rayline.observability.logs import failure_fields
 from rayline.parking import Parking
-from rayline.reminders import BatchDue, Reminder, RetriesDue
+from rayline.reminders import BatchDue, Reminder, RetriesDue, StudyDue
 from rayline.runtime import Runtime
 
 HANDLER_FAILED = "HANDLER_FAILED"
@@ -106,6 +106,8 @@ class MessageHandler:
         match reminder:
             case BatchDue():
                 return self._runtime.services.batches.look_after(reminder.batch_id)
+            case StudyDue():
+                return self._runtime.services.studies.look_after(reminder.study_instance_uid)
             case RetriesDue():
                 return _SWEEP_AGAIN_SECONDS if self._parking.send_due() else None
             case _:

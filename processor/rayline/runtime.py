@@ -29,6 +29,7 @@ from rayline.stages.trained import TrainedStage
 from rayline.stages.training import TrainingStage
 from rayline.stages.verified import VerifiedStage
 from rayline.stored import ImportedInstances
+from rayline.studies import Studies
 from rayline.watch import Watch
 
 BUILT_IN_VERSION = "1"
@@ -106,6 +107,13 @@ def build_runtime(
         keyed_hash=keyed_hash,
         clock=clock,
     )
+    outbox = Outbox(
+        clients.dynamodb,
+        clients.events,
+        table=settings.image_tracking_table,
+        event_bus=settings.event_bus,
+        clock=clock,
+    )
     dispatchers: list[Dispatcher] = []
 
     def hooks() -> Hooks:
@@ -120,13 +128,8 @@ def build_runtime(
         ledger=ledger,
         batches=ImportBatches(clients, settings, ledger, clock=clock, owner=owner, watch=watch),
         quarantine=Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=clock),
-        outbox=Outbox(
-            clients.dynamodb,
-            clients.events,
-            table=settings.image_tracking_table,
-            event_bus=settings.event_bus,
-            clock=clock,
-        ),
+        outbox=outbox,
+        studies=Studies(clients, settings, ledger, outbox, keyed_hash=keyed_hash, clock=clock),
         frames=FrameReader(clients.medical_imaging),
         hooks=hooks,
     )

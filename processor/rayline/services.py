@@ -17,6 +17,7 @@ from rayline.plugin import Approval, Evaluation, Rejection
 from rayline.profile import SiteProfile
 from rayline.quarantine import Quarantine
 from rayline.settings import Settings
+from rayline.studies import Studies
 
 
 class Hooks(Protocol):
@@ -48,5 +49,6 @@ class Services:
     batches: ImportBatches
     quarantine: Quarantine
     outbox: Outbox
+    studies: Studies
     frames: FrameReader
     hooks: Callable[[], Hooks]

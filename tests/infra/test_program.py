@@ -94,6 +94,7 @@ def test_tables_have_their_keys_and_can_be_restored(graph: Graph, table: str, ke
                 "by_verified": [("verified_site", "HASH"), ("verified_at", "RANGE")],
                 "by_quarantined": [("quarantined_site", "HASH"), ("quarantined_at", "RANGE")],
                 "by_outbox": [("outbox_shard", "HASH"), ("created_at", "RANGE")],
+                "by_open_study": [("open_study_site", "HASH"), ("due_at", "RANGE")],
                 "by_listing": [("listing", "HASH"), ("listed_at", "RANGE")],
             },
         ),

@@ -17,6 +17,7 @@ from rayline.notifications import ImageRejected, outbox_entries
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
+_MOST_PROMISED = 100_000  # beyond, the header is wrong
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
 
 
@@ -85,10 +86,12 @@ class IntakeStage:
                 ReasonCode.NOT_DEIDENTIFIED,
                 "no plugin left a de-identification receipt, which this site's profile requires",
             )
-        self._store(changed, received, context)
+        self._store(changed, received, _promised(instance), context)
         return received
 
-    def _store(self, instance: Instance, received: Received, context: HookContext) -> None:
+    def _store(
+        self, instance: Instance, received: Received, promised: int | None, context: HookContext
+    ) -> None:
         batches = self._services.batches
         identity = InstanceIdentity.of(instance.dataset)
         batch_id = batches.store(received.instance_id, instance.content)
@@ -102,6 +105,10 @@ class IntakeStage:
             receipts=instance.receipts,
         )
         assert context.effect is not None
+        # Before the instance is recorded: a crash in between repeats the touch, and never leaves it out.
+        self._services.studies.touch(
+            identity.study_instance_uid, promised, in_doubt=context.effect.attempts > 1
+        )
         writes = [*self._services.ledger.batched_writes(received, stored), batches.still_open(batch_id)]
         try:
             context.effect.commit(writes, result={"batch_id": batch_id})
@@ -175,3 +182,12 @@ class IntakeStage:
         else:
             self._services.outbox.publish([entry])
         context.log.warning("instance_quarantined", reason=rejected.reason, instance_id=received.instance_id)
+
+
+def _promised(instance: Instance) -> int | None:
+    """How many instances the study has, where the sender says so: (0020,1208), PS3.4 §C.3.4."""
+    try:
+        value = int(instance.dataset.get("NumberOfStudyRelatedInstances") or 0)
+    except (TypeError, ValueError):
+        return None
+    return value if 0 < value <= _MOST_PROMISED else None

@@ -88,13 +88,14 @@ class InMemoryDynamoDB:
         return {}
 
     def update_item(self, **request: Any) -> dict[str, Any]:
-        changed = self._write("Update", request, "UpdateItem")
-        if request.get("ReturnValues", "NONE") == "NONE":
-            return {}
-        if request["ReturnValues"] != "ALL_NEW":
-            raise NotImplementedError(f"ReturnValues {request['ReturnValues']}")
-        assert changed is not None
-        return {"Attributes": copied_item(changed)}
+        table = self._table(request["TableName"], "UpdateItem")
+        before = table.items.get(_key_of(table, request["Key"], "UpdateItem", exact=True))
+        after = self._write("Update", request, "UpdateItem")
+        wanted = request.get("ReturnValues", "NONE")
+        if wanted not in ("NONE", "ALL_OLD", "ALL_NEW"):
+            raise NotImplementedError(f"ReturnValues {wanted}")
+        returned = {"NONE": None, "ALL_OLD": before, "ALL_NEW": after}[wanted]
+        return {} if returned is None else {"Attributes": copied_item(returned)}
 
     def delete_item(self, **request: Any) -> dict[str, Any]:
         self._write("Delete", request, "DeleteItem")
