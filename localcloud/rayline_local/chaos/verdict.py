@@ -143,20 +143,17 @@ class Comparison:
     def _import_failed(self, upload: Upload) -> bool:
         """Whether HealthImaging itself says that it refused one of the content's files."""
         entries = [each for each in self._receivers.quarantined if upload.fingerprint in each.fingerprints]
-        jobs_with_files = {each.job_id for each in self._receivers.files}
         return any(
-            each.entry_id in self._receivers.failed_files
-            or self._batch_of(each.entry_id) not in jobs_with_files
+            each.entry_id in self._receivers.failed_files or self._whole_job_failed(each.entry_id)
             for each in entries
         )
 
-    def _batch_of(self, instance_id: str) -> str:
-        """The job of an instance's batch, by the prefix that HealthImaging was asked to import."""
+    def _whole_job_failed(self, instance_id: str) -> bool:
+        """Whether HealthImaging took nothing of the batch that the ledger names for an instance."""
         instance = self._ledger.instances.get(instance_id)
-        batch_id = instance.batch_id if instance else ""
-        return next(
-            (each.job_id for each in self._receivers.jobs if batch_id and f"/{batch_id}/" in each.prefix), ""
-        )
+        folder = f"/{instance.batch_id}/" if instance and instance.batch_id else None
+        jobs = {each.job_id for each in self._receivers.jobs if folder and folder in each.prefix}
+        return bool(jobs) and not jobs & {each.job_id for each in self._receivers.files}
 
     def _strangers(self) -> Iterator[Finding]:
         """Nobody holds what was never sent."""

@@ -1,0 +1,126 @@
+"""A chaos run is decided by its seed, kills only what is at work, and loses no message by its own disorder."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+
+import pytest
+from support.local_cloud import LocalCloud
+
+from rayline_local.chaos.disorder import DisorderlyQueue
+from rayline_local.chaos.inputs import fingerprint
+from rayline_local.chaos.killer import Killer
+from rayline_local.chaos.plan import Disorder, Plan, make_plan
+from rayline_local.front.faults import FaultSwitches
+from rayline_local.healthimaging.service import HealthImagingFaults
+from rayline_local.sagemaker.service import SageMakerFaults
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan(11, 100)
+
+
+def test_one_seed_gives_one_plan(plan: Plan) -> None:
+    assert make_plan(11, 100) == plan
+    assert make_plan(12, 100) != plan
+
+
+def test_a_plan_sends_so_many_different_contents_and_copies_on_top(plan: Plan) -> None:
+    firsts = [each for each in plan.uploads if not each.copy]
+    assert len(firsts) == len({each.fingerprint for each in firsts}) == 100
+    copied = [each for each in plan.uploads if each.copy]
+    assert copied
+    sent = [each.fingerprint for each in plan.uploads]
+    for each in copied:
+        assert each.fingerprint == fingerprint(each.content)
+        assert sent.count(each.fingerprint) == 2
+    assert {each.refused_for for each in firsts if each.refused_for} >= {"NOT_DICOM", "TRUNCATED"}
+    assert any(each.contests for each in firsts)
+
+
+def test_copies_are_sent_with_their_first_or_later(plan: Plan) -> None:
+    round_of = {each.fingerprint: one.number for one in plan.rounds for each in one.uploads if not each.copy}
+    for one in plan.rounds:
+        for each in one.uploads:
+            assert not each.copy or round_of[each.fingerprint] <= one.number
+
+
+def test_every_round_kills_and_every_kind_of_trouble_comes(plan: Plan) -> None:
+    assert [one.number for one in plan.rounds] == list(range(1, 21))
+    assert {one.victim for one in plan.rounds} >= {"worker", "supervisor"}
+    phases = [one.begins for seed in range(20) for one in make_plan(seed, 30).rounds if one.begins]
+    assert {each.pacs for each in phases} == {"up", "down", "refuses", "breaks off", "stalls"}
+    faults = FaultSwitches()
+    faults.register("healthimaging", "aws.medical-imaging", HealthImagingFaults())
+    faults.register("sagemaker", "aws.sagemaker", SageMakerFaults())
+    seen = set()
+    for each in phases:
+        faults.replace(each.faults)
+        seen |= {name for name, value in faults.document()["healthimaging"].items() if value}
+    counted_ones_left_out = {"fail_files"}
+    assert seen == set(HealthImagingFaults.model_fields) - counted_ones_left_out
+
+
+class IdleTask:
+    """A task with one worker, that counts its kills."""
+
+    def __init__(self) -> None:
+        self.killed = 0
+
+    def check(self) -> None:
+        pass
+
+    def workers(self) -> list[int]:
+        return []
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def kill_supervisor(self) -> None:
+        self.killed += 1
+
+    def start(self) -> None:
+        pass
+
+
+def test_a_kill_waits_until_an_effect_is_unfinished(plan: Plan) -> None:
+    looks = iter([0, 0, 4, 0, 0, 2, 2])
+    task = IdleTask()
+    killer = Killer([task, task], lambda: next(looks), wall_clock=lambda: 5.0)  # type: ignore[list-item]
+    one = next(one for one in plan.rounds if one.victim == "supervisor" and one.pause_seconds < 1)
+    kill = killer.strike(one)
+    # Seen at work (4), over by the time of the kill (0), idle (0), at work (2), and still so.
+    assert (kill.unfinished, task.killed) == (2, 1)
+    assert next(looks, None) is None
+
+
+def test_disorder_moves_and_doubles_messages_and_loses_none(local_cloud: LocalCloud) -> None:
+    sqs = local_cloud.client("sqs")
+    url = sqs.create_queue(QueueName=f"disorder-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    bodies = [f"message {number}" for number in range(40)]
+    for body in bodies:
+        sqs.send_message(
+            QueueUrl=url,
+            MessageBody=body,
+            MessageAttributes={"reason": {"DataType": "String", "StringValue": body}},
+        )
+    queue = DisorderlyQueue(sqs, url, seed=1)
+    queue.stir(Disorder(moved=30, doubled=0.5, remembered=5, latest_seconds=0))
+    queue.stir(Disorder(moved=10, doubled=0, remembered=5, latest_seconds=0))
+    found: list[str] = []
+    while messages := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
+        for message in messages:
+            found.append(message["Body"])
+            repeated = "MessageAttributes" not in message
+            assert repeated or message["MessageAttributes"]["reason"]["StringValue"] == message["Body"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    counts = Counter(found)
+    assert set(counts) == set(bodies)
+    assert queue.moved == 40
+    assert len(found) == 40 + queue.copies
+    assert 5 + 8 <= queue.copies <= 5 + 22
+    assert found != sorted(found, key=bodies.index)
