@@ -7,9 +7,10 @@ PIP_VERSION := 26.0
 PROJECTS := processor $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml))) training infra localcloud
 PACKAGES := $(foreach project,$(PROJECTS),$(wildcard $(project)/rayline*))
 STAMP := $(VENV)/.installed
+INSTANCES := 500
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo test lint types imports tests bench check-data clean
+.PHONY: help setup demo chaos test lint types imports tests bench check-data clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -27,6 +28,9 @@ $(STAMP): constraints.txt pyproject.toml $(addsuffix /pyproject.toml,$(PROJECTS)
 
 demo: setup  ## run the main job on this machine: upload, de-identify, import, verify, train, register
 	$(BIN)/rayline demo
+
+chaos: setup  ## kill, throttle, lose and disorder while files are sent; INSTANCES=500 SEED=… set the run
+	$(BIN)/rayline chaos --instances $(INSTANCES) $(if $(SEED),--seed $(SEED))
 
 lint: setup  ## style and formatting
 	$(call say,ruff)
