@@ -80,16 +80,31 @@ def scan(client: Any, table: str, **arguments: Any) -> Iterator[Item]:
 
 
 def query(
-    client: Any, table: str, index: str | None, attribute: str, value: str, **arguments: Any
+    client: Any,
+    table: str,
+    index: str | None,
+    attribute: str,
+    value: str,
+    *,
+    since: tuple[str, str] | None = None,
+    **arguments: Any,
 ) -> Iterator[Item]:
-    """Items of one partition of a table or index, page by page, in range-key order."""
+    """Items of one partition of a table or index, page by page, in range-key order.
+
+    Args:
+        since: the range key and its least value.
+    """
     if index is not None:
         arguments["IndexName"] = index
+    condition, names, values = "#key = :key", {"#key": attribute}, {":key": {"S": value}}
+    if since is not None:
+        condition += " AND #range >= :since"
+        names["#range"], values[":since"] = since[0], {"S": since[1]}
     pages = client.get_paginator("query").paginate(
         TableName=table,
-        KeyConditionExpression="#key = :key",
-        ExpressionAttributeNames={"#key": attribute},
-        ExpressionAttributeValues={":key": {"S": value}},
+        KeyConditionExpression=condition,
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues=values,
         **arguments,
     )
     for page in pages:

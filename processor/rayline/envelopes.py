@@ -18,10 +18,21 @@ from pydantic import (
 )
 
 from rayline.errors import RejectedEvent
-from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
+from rayline.events import (
+    SCHEMA_VERSION,
+    Evaluated,
+    Event,
+    Ingested,
+    Label,
+    Trained,
+    Uploaded,
+    Verified,
+)
 from rayline.reminders import Reminder, parse_reminder
 
 API_SOURCE = "rayline.api"
+STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
+EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
 
 Message = Event | Reminder
 
@@ -179,8 +190,8 @@ _READERS = {
     ("aws.medical-imaging", "Image Set Updated"): _image_set,
     (API_SOURCE, "Image Verified"): _verified,
     (API_SOURCE, "Verification Revoked"): _verified,
-    ("aws.sagemaker", "SageMaker Model Building Pipeline Execution Step Status Change"): _trained,
-    ("aws.sagemaker", "SageMaker Model Building Pipeline Execution Status Change"): _evaluated,
+    ("aws.sagemaker", STEP_CHANGE): _trained,
+    ("aws.sagemaker", EXECUTION_CHANGE): _evaluated,
 }
 
 
@@ -211,3 +222,74 @@ def parse_message(body: str, site: str) -> Message:
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
         raise RejectedEvent("INVALID_EVENT", f"missing or wrong in the event's detail: {fields}") from None
+
+
+def envelope(event: Event) -> dict[str, Any]:
+    """The EventBridge envelope that announces an event, with what :func:`parse_message` reads of it."""
+    source, detail_type, detail = _announcement(event)
+    return {
+        "source": source,
+        "detail-type": detail_type,
+        "time": event.occurred_at.isoformat(),
+        "detail": detail,
+    }
+
+
+def message_body(event: Event) -> str:
+    """The SQS message body that announces an event, as EventBridge would have sent it."""
+    return json.dumps(envelope(event))
+
+
+def _announcement(event: Event) -> tuple[str, str, dict[str, Any]]:
+    match event:
+        case Uploaded():
+            s3_object = {"key": event.key, "size": event.size_bytes, "version-id": event.version_id}
+            return "aws.s3", "Object Created", {"bucket": {"name": event.bucket}, "object": s3_object}
+        case Ingested(subject="import_job"):
+            job = {
+                "datastoreId": event.datastore_id,
+                "jobId": event.job_id,
+                "jobStatus": event.job_status,
+                "inputS3Uri": event.input_s3_uri,
+                "outputS3Uri": event.output_s3_uri,
+            }
+            return "aws.medical-imaging", f"Import Job {(event.job_status or '').capitalize()}", job
+        case Ingested():
+            image_set = {
+                "datastoreId": event.datastore_id,
+                "imagesetId": event.image_set_id,
+                "imageSetVersion": event.image_set_version,
+                "imageSetWorkflowStatus": event.image_set_workflow_status,
+                "isPrimary": event.is_primary,
+            }
+            created = event.image_set_workflow_status == "CREATED"
+            return "aws.medical-imaging", f"Image Set {'Created' if created else 'Updated'}", image_set
+        case Verified():
+            verification = {
+                "schemaVersion": SCHEMA_VERSION,
+                "site": event.site,
+                "verificationId": event.verification_id,
+                "datastoreId": event.datastore_id,
+                "imageSetId": event.image_set_id,
+                "imageSetVersion": event.image_set_version,
+                "label": event.label,
+                "findings": event.findings,
+                "verifier": event.verifier,
+                "verifiedAt": event.occurred_at.isoformat(),
+            }
+            revoked = event.action == "revoked"
+            return API_SOURCE, "Verification Revoked" if revoked else "Image Verified", verification
+        case Trained():
+            step = {
+                "pipelineExecutionArn": event.pipeline_execution_arn,
+                "stepName": event.step_name,
+                "currentStepStatus": event.step_status,
+                "failureReason": event.failure_reason,
+            }
+            return "aws.sagemaker", STEP_CHANGE, step
+        case Evaluated():
+            execution = {
+                "pipelineExecutionArn": event.pipeline_execution_arn,
+                "currentPipelineExecutionStatus": event.status,
+            }
+            return "aws.sagemaker", EXECUTION_CHANGE, execution

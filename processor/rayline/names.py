@@ -21,6 +21,7 @@ IMPORT_PREFIX = "imports/"
 IMPORT_RESULT_PREFIX = "import-results/"
 DATASET_PREFIX = "datasets/"
 EVALUATION_PREFIX = "evaluations/"
+TRAIN_STEP = "Train"  # the pipeline step whose end is the event `trained`
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,12 @@ class Parking:
             if not is_condition_failure(error):
                 raise
 
-    def forget(self, identity: EventIdentity) -> None:
-        """Remove what parking left of an event that has ended; the caller deletes its message afterwards."""
+    def forget(self, identity: EventIdentity, *, always: bool = False) -> None:
+        """Remove what parking left of an event that has ended; the caller deletes its message afterwards.
+
+        Args:
+            always: also where nothing marks the event as parked.
+        """
         key = {"pk": {"S": identity}}
         response = self._clients.dynamodb.get_item(
             TableName=self._settings.effects_table,
@@ -181,7 +185,7 @@ class Parking:
             ConsistentRead=True,
             ProjectionExpression="parked_at",
         )
-        if "parked_at" not in response.get("Item", {}):
+        if "parked_at" not in response.get("Item", {}) and not always:
             return
         self._clients.s3.delete_object(Bucket=self._settings.quarantine_bucket, Key=body_key(identity))
         self._clients.dynamodb.update_item(

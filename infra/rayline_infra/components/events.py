@@ -8,7 +8,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from rayline.names import UPLOAD_PREFIX, EstateNames, RuleKind
+from rayline.envelopes import EXECUTION_CHANGE, STEP_CHANGE
+from rayline.names import TRAIN_STEP, UPLOAD_PREFIX, EstateNames, RuleKind
 from rayline_infra.policies.resources import queue_policy, topic_policy
 
 ROUTED: tuple[RuleKind, ...] = ("uploaded", "ingested", "verified", "trained", "evaluated")
@@ -17,8 +18,6 @@ MAX_RECEIVE_COUNT = 5
 ARCHIVE_DAYS = 30
 LONG_POLL_SECONDS = 20
 ENDED = ["Succeeded", "Failed", "Stopped"]
-EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
-STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def event_pattern(kind: RuleKind, names: EstateNames, datastore_id: str) -> Mapp
             "detail-type": [STEP_CHANGE],
             "detail": {
                 "pipelineArn": [names.pipeline_arn],
-                "stepName": ["Train"],
+                "stepName": [TRAIN_STEP],
                 "currentStepStatus": ENDED,
             },
         }

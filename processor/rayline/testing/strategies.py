@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from rayline.envelopes import envelope
 from rayline.events import Evaluated, Event, Ingested, Trained, Uploaded, Verified
 from rayline.plugin import Destination, Evaluation, Instance, Rejection
 from rayline.testing.dicom import SOP_CLASSES, TRANSFER_SYNTAXES, ImageSpec, image_instance
@@ -187,92 +188,17 @@ instances: st.SearchStrategy[Instance] = image_specs.map(image_instance)
 
 
 def envelope_of(event: Event) -> dict[str, Any]:
-    """The EventBridge envelope that announces an event, as its producer writes it."""
-    source, detail_type, detail = _announcement(event)
+    """The EventBridge envelope that announces an event, with fields that we do not read."""
+    announced = envelope(event)
     return {
+        **announced,
         "version": "0",
         "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
-        "detail-type": detail_type,
-        "source": source,
         "account": "123456789012",
-        "time": event.occurred_at.isoformat(),
         "region": "us-east-1",
         "resources": [],
-        "detail": {**detail, "a-field-that-aws-added-later": True},
+        "detail": {**announced["detail"], "a-field-that-aws-added-later": True},
     }
-
-
-def _announcement(event: Event) -> tuple[str, str, Mapping[str, Any]]:
-    match event:
-        case Uploaded():
-            return (
-                "aws.s3",
-                "Object Created",
-                {
-                    "bucket": {"name": event.bucket},
-                    "object": {"key": event.key, "size": event.size_bytes, "version-id": event.version_id},
-                },
-            )
-        case Ingested(subject="import_job"):
-            return (
-                "aws.medical-imaging",
-                f"Import Job {(event.job_status or '').capitalize()}",
-                {
-                    "datastoreId": event.datastore_id,
-                    "jobId": event.job_id,
-                    "jobStatus": event.job_status,
-                    "inputS3Uri": event.input_s3_uri,
-                    "outputS3Uri": event.output_s3_uri,
-                },
-            )
-        case Ingested():
-            return (
-                "aws.medical-imaging",
-                f"Image Set {(event.image_set_workflow_status or '').capitalize()}",
-                {
-                    "datastoreId": event.datastore_id,
-                    "imagesetId": event.image_set_id,
-                    "imageSetVersion": event.image_set_version,
-                    "imageSetWorkflowStatus": event.image_set_workflow_status,
-                    "isPrimary": event.is_primary,
-                },
-            )
-        case Verified():
-            return (
-                "rayline.api",
-                "Verification Revoked" if event.action == "revoked" else "Image Verified",
-                {
-                    "schemaVersion": 1,
-                    "site": event.site,
-                    "verificationId": event.verification_id,
-                    "datastoreId": event.datastore_id,
-                    "imageSetId": event.image_set_id,
-                    "imageSetVersion": event.image_set_version,
-                    "label": event.label,
-                    "findings": event.findings,
-                    "verifier": event.verifier,
-                },
-            )
-        case Trained():
-            return (
-                "aws.sagemaker",
-                "SageMaker Model Building Pipeline Execution Step Status Change",
-                {
-                    "pipelineExecutionArn": event.pipeline_execution_arn,
-                    "stepName": event.step_name,
-                    "currentStepStatus": event.step_status,
-                    "failureReason": event.failure_reason,
-                },
-            )
-        case Evaluated():
-            return (
-                "aws.sagemaker",
-                "SageMaker Model Building Pipeline Execution Status Change",
-                {
-                    "pipelineExecutionArn": event.pipeline_execution_arn,
-                    "currentPipelineExecutionStatus": event.status,
-                },
-            )
 
 
 def envelopes() -> st.SearchStrategy[str]:
