@@ -15,8 +15,10 @@ from rayline.errors import RejectedEvent, RetryableError
 from rayline.events import EventIdentity
 from rayline.message_queue import DeadLetter
 from rayline.observability.logs import failure_fields
+from rayline.observability.metrics import RECONCILER_GAPS, RECONCILER_GAPS_LEFT, publish
 from rayline.parking import Parking
-from rayline.reminders import BatchDue, Reminder, RetriesDue, StudyDue
+from rayline.reconciler import Reconciler
+from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, StudyDue
 from rayline.runtime import Runtime
 
 HANDLER_FAILED = "HANDLER_FAILED"
@@ -110,8 +112,20 @@ class MessageHandler:
                 return self._runtime.services.studies.look_after(reminder.study_instance_uid)
             case RetriesDue():
                 return _SWEEP_AGAIN_SECONDS if self._parking.send_due() else None
+            case ReconcileDue():
+                self._reconcile()
+                return None
             case _:
                 return None
+
+    def _reconcile(self) -> None:
+        services = self._runtime.services
+        # The worker's own batch is sealed in time, however much there is to look at.
+        reconciler = Reconciler(self._runtime, tick=services.batches.seal_if_due)
+        if reconciler.begin():
+            report = reconciler.run(repair=True)
+            values = {RECONCILER_GAPS: report.found, RECONCILER_GAPS_LEFT: report.left}
+            publish(values, site=self._site, at=services.clock())
 
     def _quarantine(self, body: str, rejected: RejectedEvent) -> None:
         entry_id = f"message-{self._runtime.services.keyed_hash.of('message', body)}"

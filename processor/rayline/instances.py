@@ -13,6 +13,7 @@ One table, hash key ``pk``; the key says what an item is:
 ``COUNTER#site``              verifications so far
 ``STUDY#site#uid``            one study that is arriving or complete (see :mod:`rayline.studies`)
 ``OUTBOX#id``                 one event of ours that has not left yet (see :mod:`rayline.outbox`)
+``RECONCILIATION#site``       when the last scheduled run of :mod:`rayline.reconciler` began
 ============================  =========================================================================
 
 No item holds an identifying value: what the sender chose is stored as a keyed hash only.

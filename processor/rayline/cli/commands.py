@@ -2,10 +2,10 @@
 
 import typer
 
-from rayline.cli import events, health, plugins, process, quarantine, status, upload, verify
+from rayline.cli import events, health, plugins, process, quarantine, reconcile, status, upload, verify
 
 
 def register(app: typer.Typer) -> None:
     """Add the processor's verbs."""
-    for module in (process, health, upload, status, verify, quarantine, plugins, events):
+    for module in (process, health, upload, status, verify, quarantine, reconcile, plugins, events):
         module.register(app)
