@@ -253,6 +253,38 @@ def installed_plugins() -> dict[str, importlib.metadata.EntryPoint]:
     return found
 
 
+def import_plugin(entry_point: importlib.metadata.EntryPoint) -> Any:
+    """Import what an entry point names.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or calls itself otherwise than its entry point.
+    """
+    try:
+        plugin = entry_point.load()
+    except Exception as error:
+        raise ConfigurationError(
+            f"plugin {entry_point.name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if (name := getattr(plugin, "name", entry_point.name)) != entry_point.name:
+        raise ConfigurationError(
+            f"the entry point {entry_point.name} names a plugin that calls itself {name}; give both one name"
+        )
+    return plugin
+
+
+def version_of(entry_point: importlib.metadata.EntryPoint) -> str:
+    """Version of the distribution that offers a plugin."""
+    return entry_point.dist.version if entry_point.dist else "unknown"
+
+
+def not_installed(name: str, installed: Iterable[str]) -> str:
+    """What to tell of a plugin that a site requires and that no distribution offers."""
+    return (
+        f"the site requires plugin {name}, which is not installed; install it, "
+        f"or take it out of the site profile (installed: {', '.join(sorted(installed)) or 'none'})"
+    )
+
+
 def load_site_plugins(profile: SiteProfile) -> list[LoadedPlugin]:
     """Load every plugin that the profile lists.
 
@@ -263,24 +295,9 @@ def load_site_plugins(profile: SiteProfile) -> list[LoadedPlugin]:
     loaded = []
     for wanted in profile.plugins:
         entry_point = installed.get(wanted.name)
-        if entry_point is None:
-            if not wanted.required:
-                continue
-            raise ConfigurationError(
-                f"the site requires plugin {wanted.name}, which is not installed; "
-                f"install it, or take it out of the site profile (installed: {', '.join(sorted(installed)) or 'none'})"
-            )
-        try:
-            module = entry_point.load()
-        except Exception as error:
-            raise ConfigurationError(
-                f"plugin {wanted.name} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        version = entry_point.dist.version if entry_point.dist else "unknown"
-        plugin = load_plugin(module, version=version, profile=wanted)
-        if plugin.name != wanted.name:
-            raise ConfigurationError(
-                f"the entry point {wanted.name} names a plugin that calls itself {plugin.name}"
-            )
-        loaded.append(plugin)
+        if entry_point is not None:
+            plugin = import_plugin(entry_point)
+            loaded.append(load_plugin(plugin, version=version_of(entry_point), profile=wanted))
+        elif wanted.required:
+            raise ConfigurationError(not_installed(wanted.name, installed))
     return loaded

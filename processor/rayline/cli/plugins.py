@@ -1,4 +1,4 @@
-"""``rayline plugins``: which plugins this site has, how they are treated, and what they did."""
+"""``rayline plugins``: which plugins this site has, whether they keep the contract, what they did, and new ones."""
 
 import json
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rayline.aws import Clients
-from rayline.discovery import installed_plugins, load_site_plugins
+from rayline.cli import plugin_listing
 from rayline.dynamodb import scan
+from rayline.errors import ConfigurationError
 from rayline.profile import SiteProfile, load_profile
-from rayline.settings import load_settings
+from rayline.settings import load_settings, site_profile_path
 
 _ProfileOption = Annotated[
     Path | None, typer.Option("--profile", help="Site profile; default the one in RAYLINE_SITE_PROFILE.")
@@ -21,7 +22,12 @@ _ProfileOption = Annotated[
 
 
 def _profile(path: Path | None) -> SiteProfile:
-    return load_profile(path or load_settings().site_profile)
+    found = path or site_profile_path()
+    if found is None:
+        raise ConfigurationError(
+            "no site profile is named; set RAYLINE_SITE_PROFILE, or pass --profile, e.g. config/site/local.yaml"
+        )
+    return load_profile(found)
 
 
 def effect_rows(kind: str | None) -> Iterator[dict[str, Any]]:
@@ -54,32 +60,49 @@ def register(app: typer.Typer) -> None:
     app.add_typer(verbs, name="plugins")
 
     @verbs.command("list")
-    def list_plugins(profile: _ProfileOption = None) -> None:
-        """List the site's plugins, their hooks and the policies that hold."""
-        loaded = load_site_plugins(_profile(profile))
-        table = Table("plugin", "version", "hook", "on failure", "timeout", "order", "sees PHI")
-        for plugin in loaded:
-            for each in plugin.implementations:
-                policy = each.policy
-                table.add_row(
-                    plugin.name,
-                    plugin.version,
-                    each.hook,
-                    policy.on_failure,
-                    f"{policy.timeout_seconds:g} s",
-                    str(policy.order),
-                    "yes" if policy.sees_phi else "no",
-                )
-        Console().print(table)
-        idle = sorted(set(installed_plugins()) - {plugin.name for plugin in loaded})
-        if idle:
-            typer.echo(f"installed, but not in the site profile: {', '.join(idle)}")
+    def list_plugins(
+        profile: _ProfileOption = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the plugins as JSON.")] = False,
+    ) -> None:
+        """List the site's plugins, their hooks and the policies that hold, and what is not loaded and why."""
+        rows = plugin_listing.list_plugins(_profile(profile))
+        if as_json:
+            typer.echo(json.dumps(rows, indent=2))
+            return
+        Console().print(plugin_listing.table_of(rows))
+        for remark in plugin_listing.remarks(rows):
+            typer.echo(remark)
 
     @verbs.command()
-    def check(profile: _ProfileOption = None) -> None:
-        """Load every plugin that the site requires; fails, naming the plugin, if one is missing or broken."""
-        for plugin in load_site_plugins(_profile(profile)):
-            typer.echo(f"{plugin.name} {plugin.version}: {len(plugin.implementations)} hooks")
+    def check(
+        names: Annotated[
+            list[str] | None, typer.Argument(help="Only these plugins, whether or not the site lists them.")
+        ] = None,
+        profile: _ProfileOption = None,
+        everything: Annotated[
+            bool,
+            typer.Option("--all", help="Every installed plugin, with defaults where the site lists none."),
+        ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    ) -> None:
+        """Run the conformance suite over the site's plugins: every hook is called, without AWS and network.
+
+        Exit status 1 if anything was found.
+        """
+        # Imported late: the suite is for authors and CI, and the processor's image has no Hypothesis.
+        from rayline.cli.plugin_checks import check_plugins, table_of
+
+        known = profile is not None or site_profile_path() is not None
+        site = SiteProfile() if (names or everything) and not known else _profile(profile)
+        checked = check_plugins(site, names or (), everything=everything)
+        found = sum(len(each.findings) for each in checked)
+        if as_json:
+            document = {"findings": found, "plugins": [each.as_json() for each in checked]}
+            typer.echo(json.dumps(document, indent=2))
+        else:
+            Console().print(table_of(checked))
+            typer.echo(f"{len(checked)} plugins, {found} findings")
+        raise typer.Exit(1 if found else 0)
 
     @verbs.command()
     def trace(

@@ -1,0 +1,75 @@
+"""What ``rayline plugins check`` does: the conformance suite over the plugins of a site."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from rayline.discovery import import_plugin, installed_plugins, not_installed, version_of
+from rayline.errors import ConfigurationError
+from rayline.profile import PluginProfile, SiteProfile
+from rayline.testing.conformance import examine
+from rayline.testing.findings import Finding, FindingCode
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One plugin and what was found."""
+
+    plugin: str
+    version: str
+    findings: tuple[Finding, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Name, version and findings."""
+        return {
+            "plugin": self.plugin,
+            "version": self.version,
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+def check_plugins(
+    profile: SiteProfile, names: Iterable[str] = (), *, everything: bool = False
+) -> list[Checked]:
+    """Run the suite over plugins, each with its settings and policies of the site profile.
+
+    Args:
+        names: only these; a plugin that the site does not list runs with its defaults.
+        everything: every installed plugin beside those that the site lists.
+    """
+    installed = installed_plugins()
+    wanted = {each.name: each for each in profile.plugins}
+    chosen = list(dict.fromkeys(names)) or [
+        *wanted,
+        *(sorted(set(installed) - set(wanted)) if everything else ()),
+    ]
+    checked = []
+    for name in chosen:
+        entry = wanted.get(name, PluginProfile(name=name))
+        if name in installed:
+            version = version_of(installed[name])
+            try:
+                plugin = import_plugin(installed[name])
+            except ConfigurationError as error:
+                finding = Finding(name, "", FindingCode.NOT_LOADABLE, str(error))
+                checked.append(Checked(name, version, (finding,)))
+            else:
+                checked.append(Checked(name, version, tuple(examine(plugin, profile=entry))))
+        elif entry.required:
+            finding = Finding(name, "", FindingCode.NOT_INSTALLED, not_installed(name, installed))
+            checked.append(Checked(name, "", (finding,)))
+    return checked
+
+
+def table_of(checked: Iterable[Checked]) -> Table:
+    """A row for each finding, and one for each plugin without any."""
+    table = Table("plugin", "version", "finding", "hook", "what was seen, and what to do", show_lines=True)
+    for each in checked:
+        for finding in each.findings:
+            seen = f"{finding.explanation}\n{finding.fix}"
+            table.add_row(each.plugin, each.version, finding.code.value, finding.hook, seen)
+        if not each.findings:
+            table.add_row(each.plugin, each.version, "none", "", "")
+    return table
