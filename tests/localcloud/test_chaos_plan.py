@@ -12,7 +12,8 @@ from rayline_local.chaos.disorder import DisorderlyQueue
 from rayline_local.chaos.inputs import fingerprint
 from rayline_local.chaos.killer import Killer
 from rayline_local.chaos.plan import Disorder, Plan, make_plan
-from rayline_local.front.faults import FaultSwitches
+from rayline_local.front.emulated_faults import EMULATED
+from rayline_local.front.faults import FaultSwitches, RequestFaults
 from rayline_local.healthimaging.service import HealthImagingFaults
 from rayline_local.sagemaker.service import SageMakerFaults
 
@@ -55,6 +56,8 @@ def test_every_round_kills_and_every_kind_of_trouble_comes(plan: Plan) -> None:
     faults = FaultSwitches()
     faults.register("healthimaging", "aws.medical-imaging", HealthImagingFaults())
     faults.register("sagemaker", "aws.sagemaker", SageMakerFaults())
+    for service in EMULATED:
+        faults.register(service, None, RequestFaults())
     seen = set()
     for each in phases:
         faults.replace(each.faults)

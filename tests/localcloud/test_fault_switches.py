@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
-from support.healthimaging_account import Account
-from support.local_cloud import LocalCloud
+from support.healthimaging_account import Account, policy, trust
+from support.local_cloud import ACCOUNT_ID, REGION, LocalCloud
 from support.p10_files import ct_file, new_uid, pixels
 
 from rayline_local.front.accepted import AcceptedStarts
+from rayline_local.front.emulated_faults import EMULATED
 from rayline_local.front.faults import FaultSwitches, ServiceFaults
 from rayline_local.front.late_events import LateEvents
+from rayline_local.front.services import role_token
 
 SOURCE = "aws.medical-imaging"
 
@@ -173,3 +178,70 @@ def test_late_events_all_arrive(account: Account) -> None:
         "Import Job Completed": 1,
         "Image Set Created": 3,
     }
+
+
+@pytest.fixture
+def processor_clients(local_cloud: LocalCloud) -> Iterator[Any]:
+    """Clients under a role of the processor's kind, as its task has them."""
+    name = f"r{uuid.uuid4().hex[:12]}-processor"
+    iam = local_cloud.client("iam")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("ecs-tasks.amazonaws.com"))
+    iam.put_role_policy(
+        RoleName=name, PolicyName="all", PolicyDocument=policy((["dynamodb:*", "s3:*", "sqs:*"], ["*"]))
+    )
+    secret = (local_cloud.state_dir / "token").read_text().strip()
+    token = role_token(secret, f"arn:aws:iam::{ACCOUNT_ID}:role/{name}")
+    _, keys = local_cloud.control("GET", f"credentials/{name}", token=token)
+    session = boto3.Session(
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["Token"],
+        region_name=REGION,
+    )
+    config = Config(retries={"total_max_attempts": 1})
+    yield lambda service: session.client(service, endpoint_url=local_cloud.endpoint_url, config=config)
+    off: dict[str, Any] = {service: {} for service in EMULATED}
+    assert local_cloud.control("PUT", "faults", off)[0] == 200
+
+
+def error_of(act: Any) -> tuple[str, int]:
+    """Code and status of the error that a call ends with."""
+    with pytest.raises(ClientError) as error:
+        act()
+    answer = error.value.response
+    return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_the_processor_s_requests_to_emulated_services_can_be_throttled(
+    local_cloud: LocalCloud, processor_clients: Any
+) -> None:
+    bucket = f"faults-{uuid.uuid4().hex[:8]}"
+    local_cloud.client("s3").create_bucket(Bucket=bucket)
+    url = local_cloud.client("sqs").create_queue(QueueName=bucket)["QueueUrl"]
+    faults = {service: {"throttle": 1} for service in EMULATED}
+    assert local_cloud.control("PUT", "faults", faults)[0] == 200
+    # Whoever else asks is left alone.
+    local_cloud.client("s3").put_object(Bucket=bucket, Key="a", Body=b"x")
+    s3, sqs, dynamodb = (processor_clients(service) for service in ("s3", "sqs", "dynamodb"))
+    assert error_of(lambda: s3.get_object(Bucket=bucket, Key="a")) == ("SlowDown", 503)
+    assert error_of(lambda: sqs.receive_message(QueueUrl=url)) == ("ThrottlingException", 400)
+    assert error_of(lambda: dynamodb.list_tables()) == ("ThrottlingException", 400)
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def test_an_emulated_service_can_carry_out_what_it_denies(
+    local_cloud: LocalCloud, processor_clients: Any
+) -> None:
+    name = f"lost-{uuid.uuid4().hex[:8]}"
+    url = local_cloud.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    local_cloud.client("s3").create_bucket(Bucket=name)
+    faults = {"sqs": {"lost_answers": 1.0}, "s3": {"lost_answers": 1.0}}
+    assert local_cloud.control("PUT", "faults", faults)[0] == 200
+    sqs, s3 = processor_clients("sqs"), processor_clients("s3")
+    sent = error_of(lambda: sqs.send_message(QueueUrl=url, MessageBody="x"))
+    assert sent == ("InternalServerError", 500)
+    assert error_of(lambda: s3.put_object(Bucket=name, Key="a", Body=b"x")) == ("InternalError", 500)
+    (message,) = local_cloud.client("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert message["Body"] == "x"
+    assert local_cloud.client("s3").get_object(Bucket=name, Key="a")["Body"].read() == b"x"

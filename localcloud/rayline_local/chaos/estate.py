@@ -18,7 +18,7 @@ from rayline_local.chaos.pacs import AE_TITLE, Pacs
 from rayline_local.chaos.plan import Plan
 from rayline_local.commands import bring_down, bring_up
 from rayline_local.demo.processor import ProcessorProcess
-from rayline_local.tasks import role_client, root_client
+from rayline_local.tasks import process_environment, role_client, root_client, task_environment
 
 _PROFILE: Final = "config/site/chaos.yaml"
 #: short leases, so that what a kill leaves behind is taken up again within seconds
@@ -67,6 +67,9 @@ class ChaosEstate:
         self.names = EstateNames(self.front.stack, self.front.account_id, self.front.region)
         self._uploader = role_client(self.front, "s3", self.names.role("uploader"))
         self._events = root_client(self.front, "events")
+        self.task_environment = process_environment(
+            task_environment(self.front, outputs["processor_task_definition_arn"])
+        )
         self.tasks = [
             ProcessorProcess(
                 self.front,
@@ -107,16 +110,6 @@ class ChaosEstate:
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump(profile))
 
-    @property
-    def environment_file(self) -> Path:
-        """The operator's environment."""
-        return self._state_dir / "env"
-
-    @property
-    def state_dir(self) -> Path:
-        """Folder of the local cloud."""
-        return self._state_dir
-
     def upload(self, upload: Upload, site: str) -> None:
         """Send one object as its sender; returns once S3 has acknowledged it."""
         self._uploader.put_object(
@@ -144,7 +137,7 @@ class ChaosEstate:
 
     def heal(self) -> None:
         """End every fault; what was broken off stays broken off."""
-        self.set_faults({"healthimaging": {}, "sagemaker": {}})
+        self.set_faults({service: {} for service in self.front.ask("faults")})
         self.tell_of_uploads(True)
         self.pacs.be("up")
 

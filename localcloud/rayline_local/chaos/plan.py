@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Final, Literal
 
 from rayline_local.chaos.inputs import Upload, copies, made_up_inputs
+from rayline_local.front.emulated_faults import EMULATED
 
 Victim = Literal["worker", "supervisor", "task", "all tasks"]
 PacsMode = Literal["up", "down", "refuses", "breaks off", "stalls"]
@@ -140,6 +141,7 @@ def _phases(seed: int, kills: int) -> dict[int, Phase]:
                     "metadata_conflicts": chance.choice((0, 0, 5)),
                 },
                 "sagemaker": _common_faults(chance),
+                **{service: _request_faults(chance, 0.15) for service in EMULATED},
             },
             pacs=chance.choice(_PACS),
             events_lost=chance.random() < 0.2,
@@ -180,11 +182,18 @@ def _round(
 
 def _common_faults(chance: Random) -> dict[str, Any]:
     return {
-        "seed": chance.randrange(2**31),
-        "throttle": chance.choice((0, 0, 10, 40)),
-        "throttle_share": round(chance.choice((0, chance.uniform(0, 0.4))), 2),
-        "lost_answers": round(chance.choice((0, chance.uniform(0, 0.3))), 2),
+        **_request_faults(chance, 0.4),
         "drop_events": round(chance.choice((0, 0, chance.uniform(0, 0.4))), 2),
         "duplicate_events": round(chance.uniform(0, 0.5), 2),
         "late_events_seconds": round(chance.choice((0, chance.uniform(0, 4))), 2),
+    }
+
+
+def _request_faults(chance: Random, most: float) -> dict[str, Any]:
+    """Throttles and lost answers, each in half of all phases."""
+    return {
+        "seed": chance.randrange(2**31),
+        "throttle": chance.choice((0, 0, 10, 40)) if most > 0.2 else 0,
+        "throttle_share": round(chance.choice((0, chance.uniform(0, most))), 2),
+        "lost_answers": round(chance.choice((0, chance.uniform(0, most))), 2),
     }

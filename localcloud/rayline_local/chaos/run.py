@@ -1,6 +1,5 @@
 """Runs the main job while its processes are killed and everything around it misbehaves, and counts what comes out."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -28,12 +27,13 @@ from rayline_local.chaos.receivers import ReceiverView
 from rayline_local.chaos.summary import Summary
 from rayline_local.chaos.verdict import Comparison, SentUpload
 from rayline_local.demo.display import Display
-from rayline_local.tasks import process_environment, root_client
+from rayline_local.tasks import root_client
 
 _PARALLEL_UPLOADS: Final = 4
 _POLL_SECONDS: Final = 0.5
 _RECONCILE_SECONDS: Final = 300.0
-_RECONCILE_ROUNDS: Final = 5
+#: without any change for so long, what is open waits for an event that was lost
+_CALM_SECONDS: Final = 15.0
 #: a schedule sends these each minute; a run need not wait so long
 _SWEEP_SECONDS: Final = 5.0
 
@@ -126,10 +126,9 @@ class Chaos:
             display.say("killed", f"a {kill.victim}, with {kill.unfinished} effects unfinished")
 
     def _misbehave(self, phase: Phase) -> None:
-        self._estate.set_faults(phase.faults if _reconciles() else _without_losses(phase.faults))
+        self._estate.set_faults(phase.faults)
         self._estate.pacs.be(phase.pacs)
-        if phase.events_lost and _reconciles():
-            self._estate.tell_of_uploads(False)
+        self._estate.tell_of_uploads(not phase.events_lost)
 
     def _send(self, uploads: Sequence[Upload]) -> None:
         site = self._operator.settings.site
@@ -141,12 +140,13 @@ class Chaos:
         with ThreadPoolExecutor(_PARALLEL_UPLOADS) as senders:
             self._story.sent += senders.map(send, uploads)
 
-    def _verify(self, count: int) -> None:
-        """Verify so many more X-rays, where so many are viewable."""
+    def _verify(self, count: int) -> int:
+        """Verify so many more X-rays, where so many are viewable. Returns how many."""
         wanted = min(count, self._plan.verified - len(self._story.verified))
         found = list(islice(self._verifiable(), max(0, wanted)))
         self._operator.verifier.verify(found, "dr-chaos")
         self._story.verified |= {each.image_set_id for each in found}
+        return len(found)
 
     def _verifiable(self) -> Iterator[Verification]:
         """X-rays that could be verified now, with the labels that a radiologist would give them."""
@@ -170,19 +170,23 @@ class Chaos:
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _settle(self, display: Display) -> Ledger:
-        """Let everything end: verify what is left to verify, wait for quiet, reconcile, and so on until no gap is."""
+        """Let everything end: wait for calm, reconcile, verify what is left to verify, until nothing is found."""
         display.begin("settled", len(self._story.sent))
-        ledger = self._await_quiet(display)
-        for _ in range(_RECONCILE_ROUNDS):
+        seen: Any = None
+        changed_at = time.monotonic()
+        while True:
+            ledger = self._await_calm(display)
             gaps = self._reconcile()
-            self._verify(self._plan.verified)
-            ledger = self._await_quiet(display)
-            if not gaps:
-                break
-        return ledger
+            verified = self._verify(self._plan.verified)
+            if ledger.quiet() and not gaps and not verified:
+                return ledger
+            if ledger.progress() != seen or verified:
+                seen, changed_at = ledger.progress(), time.monotonic()
+            if time.monotonic() - changed_at > self._patience_seconds:
+                return ledger
 
-    def _await_quiet(self, display: Display) -> Ledger:
-        """Wait until nothing is left to do, or until nothing has changed for too long."""
+    def _await_calm(self, display: Display) -> Ledger:
+        """Wait until nothing is left to do, or nothing changes any more: then something waits for an event."""
         seen: Any = None
         changed_at = swept_at = time.monotonic()
         while True:
@@ -196,7 +200,7 @@ class Chaos:
             now = time.monotonic()
             if ledger.progress() != seen or running:
                 seen, changed_at = ledger.progress(), now
-            if now - changed_at > self._patience_seconds:
+            if now - changed_at > _CALM_SECONDS:
                 return ledger
             if now - swept_at > _SWEEP_SECONDS:
                 swept_at = now
@@ -214,19 +218,20 @@ class Chaos:
         )
 
     def _reconcile(self) -> int:
-        """Run the reconciler as an operator does. Returns how many gaps it found."""
-        if not _reconciles():
-            return 0
-        command = [sys.executable, "-m", "rayline.cli", "--env-file", str(self._estate.environment_file)]
-        finished = subprocess.run(
-            [*command, "reconcile", "--json"],
-            capture_output=True,
-            text=True,
-            timeout=_RECONCILE_SECONDS,
-            env=process_environment({}),
-            check=False,
-        )
-        (self._estate.logs / f"reconcile-{len(self._story.reconciled) + 1}.log").write_text(finished.stderr)
+        """Let the reconciler find and repair what no event told. Returns how many gaps it found."""
+        number = len(self._story.reconciled) + 1
+        with (self._estate.logs / f"reconcile-{number}.log").open("w") as log:
+            finished = subprocess.run(
+                [sys.executable, "-m", "rayline.cli", "reconcile", "--json", "--older-than", "5"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                timeout=_RECONCILE_SECONDS,
+                # Like the processor, it needs the task's secrets.
+                env=self._estate.task_environment,
+                cwd=self._build_dir,
+                check=False,
+            )
         report: dict[str, Any] = json.loads(finished.stdout)
         self._story.reconciled.append(report)
         return len(report["gaps"])
@@ -236,12 +241,3 @@ def _described(one: Round) -> dict[str, Any]:
     """A round of the plan without what it sends."""
     described = {item.name: getattr(one, item.name) for item in fields(one) if item.name != "uploads"}
     return {**described, "uploads": len(one.uploads), "begins": asdict(one.begins) if one.begins else None}
-
-
-def _reconciles() -> bool:
-    """Whether this version of the processor has a reconciler, which alone finds what no event tells."""
-    return importlib.util.find_spec("rayline.reconciler") is not None
-
-
-def _without_losses(faults: Any) -> dict[str, dict[str, Any]]:
-    return {service: {**switches, "drop_events": 0} for service, switches in faults.items()}

@@ -11,6 +11,7 @@ import structlog
 
 from rayline_local.front import limits
 from rayline_local.front.control import CONTROL_PREFIX, ControlPaths
+from rayline_local.front.emulated_faults import EmulatedFaults, losing_answer, refuse
 from rayline_local.front.rest import (
     ClientDisconnected,
     HttpRequest,
@@ -43,8 +44,15 @@ def signing_name(scope: Scope) -> str | None:
 class Front:
     """One ASGI application for the whole account."""
 
-    def __init__(self, emulator: Any, control: ControlPaths, services: Mapping[str, LocalService]) -> None:
+    def __init__(
+        self,
+        emulator: Any,
+        control: ControlPaths,
+        services: Mapping[str, LocalService],
+        emulated_faults: EmulatedFaults,
+    ) -> None:
         self._emulator = emulator
+        self._faults = emulated_faults
         self._control = control
         self._services = services
 
@@ -91,6 +99,12 @@ class Front:
         if hosted is not None:
             await hosted(scope, receive, send)
             return
+        fault = self._faults.strike(service, scope)
+        if fault == "throttled":
+            await refuse(send, service, fault)
+            return
+        if fault == "lost answer":
+            send = losing_answer(send, service)
         if service == "sqs":
             await self._limited(scope, receive, send)
             return

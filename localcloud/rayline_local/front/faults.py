@@ -15,19 +15,24 @@ Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
-class ServiceFaults(BaseModel):
-    """Fault switches that every service has; a service adds its own by subclassing."""
+class RequestFaults(BaseModel):
+    """Fault switches of any service: what becomes of requests."""
 
     model_config = ConfigDict(extra="forbid")
 
     seed: int = 0
     """What the chances below are drawn from; setting the switches starts the draw again."""
     throttle: Count = 0
-    """The next n requests answer ThrottlingException (429 in REST protocols)."""
+    """The next n requests answer ThrottlingException (429 in REST protocols; S3: SlowDown, 503)."""
     throttle_share: Share = 0
-    """This share of requests answers ThrottlingException."""
+    """This share of requests answers so."""
     lost_answers: Share = 0
     """This share of requests is carried out and answered with a server error (500) all the same."""
+
+
+class ServiceFaults(RequestFaults):
+    """Fault switches of each hosted service; a service adds its own by subclassing."""
+
     drop_events: Share = 0
     """This share of events is not delivered (EventBridge delivers HealthImaging's and SageMaker's best effort)."""
     duplicate_events: Share = 0
@@ -41,17 +46,18 @@ class FaultSwitches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._switches: dict[str, ServiceFaults] = {}
+        self._switches: dict[str, RequestFaults] = {}
         self._chances: dict[str, random.Random] = {}
         self._of_source: dict[str, str] = {}
 
-    def register(self, name: str, source: str, switches: ServiceFaults) -> None:
+    def register(self, name: str, source: str | None, switches: RequestFaults) -> None:
         """Declare a service's switches and the event source that they govern (`aws.medical-imaging`)."""
         self._switches[name] = switches
         self._chances[name] = random.Random(switches.seed)  # noqa: S311 - to be repeatable, not secret
-        self._of_source[source] = name
+        if source is not None:
+            self._of_source[source] = name
 
-    def of(self, name: str) -> ServiceFaults:
+    def of(self, name: str) -> RequestFaults:
         """A service's current switches."""
         return self._switches[name]
 
@@ -91,5 +97,5 @@ class FaultSwitches:
             return []
         count = 2 if self.take(name, "duplicate_events") else 1
         with self._lock:
-            latest = self._switches[name].late_events_seconds
+            latest: float = getattr(self._switches[name], "late_events_seconds", 0.0)
             return [self._chances[name].uniform(0, latest) if latest else 0.0 for _ in range(count)]

@@ -18,6 +18,7 @@ import uvicorn
 from rayline_local.front import emulator
 from rayline_local.front.app import Front
 from rayline_local.front.control import ControlPaths
+from rayline_local.front.emulated_faults import EmulatedFaults
 from rayline_local.front.services import Cloud, LocalService
 
 LOOPBACK = "127.0.0.1"
@@ -78,7 +79,9 @@ def serve(*, state_dir: Path, port: int, account_id: str, region: str, stack: st
         secret=read_or_create_token(state_dir / TOKEN_FILE),
     )
     application = emulator.load_application()
-    front = Front(application, ControlPaths(cloud, os.getpid()), hosted_services(cloud))
+    front = Front(
+        application, ControlPaths(cloud, os.getpid()), hosted_services(cloud), EmulatedFaults(cloud)
+    )
     server_file = state_dir / SERVER_FILE
     server_file.write_text(
         json.dumps(

@@ -22,7 +22,7 @@ from botocore.credentials import RefreshableCredentials
 
 from rayline_local.front import emulator
 from rayline_local.front.accepted import AcceptedStarts
-from rayline_local.front.faults import FaultSwitches, ServiceFaults
+from rayline_local.front.faults import FaultSwitches, RequestFaults
 from rayline_local.front.late_events import LateEvents
 from rayline_local.front.rest import Caller, HttpRequest, Permission, Receive, Scope, Send
 
@@ -194,6 +194,12 @@ class Cloud:
             expires_at=self.clock() + timedelta(seconds=CREDENTIAL_SECONDS),
         )
 
+    def role_of(self, access_key_id: str) -> str | None:
+        """The role whose session this key belongs to, None for any other key."""
+        with self._lock:
+            held = list(self._credentials.values())
+        return next((each.role_arn for each in held if each.access_key_id == access_key_id), None)
+
     def role_token(self, role_arn: str) -> str:
         """The bearer token that fetches this role's credentials and no other's."""
         return role_token(self._secret, role_arn)
@@ -240,13 +246,13 @@ class Cloud:
 
     # Faults and the request log
 
-    def register_faults(self, fault_name: str, source: str, switches: ServiceFaults) -> None:
+    def register_faults(self, fault_name: str, source: str | None, switches: RequestFaults) -> None:
         """Declare a service's fault switches and the event source that they govern
         (`aws.medical-imaging`).
         """
         self._faults.register(fault_name, source, switches)
 
-    def faults(self, fault_name: str) -> ServiceFaults:
+    def faults(self, fault_name: str) -> RequestFaults:
         """The service's current switches."""
         return self._faults.of(fault_name)
 

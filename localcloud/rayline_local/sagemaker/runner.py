@@ -17,7 +17,7 @@ import structlog
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rayline_local.front.faults import ServiceFaults
+from rayline_local.front.faults import RequestFaults
 from rayline_local.front.rest import ServiceError
 from rayline_local.sagemaker.definition import (
     PipelineDefinition,
@@ -59,7 +59,7 @@ class RunnerHost(Protocol):
         """Credentials of a role that trusts the principal; raises ServiceError while there is none."""
         ...
 
-    def faults(self, fault_name: str) -> ServiceFaults:
+    def faults(self, fault_name: str) -> RequestFaults:
         """A service's current fault switches."""
         ...
 
