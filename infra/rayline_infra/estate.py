@@ -10,6 +10,7 @@ from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArg
 from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
 from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
+from rayline_infra.components.observability import Alarms, AlarmsArgs
 from rayline_infra.components.secrets import Secrets, SecretsArgs
 from rayline_infra.components.services import Services, ServicesArgs, environment_of
 from rayline_infra.components.storage import Buckets, BucketsArgs
@@ -39,6 +40,7 @@ class Estate(pulumi.ComponentResource):
         self._store()
         self._connect()
         self._run()
+        self._observe()
         self.register_outputs({})
 
     def _identify(self) -> None:
@@ -87,6 +89,7 @@ class Estate(pulumi.ComponentResource):
             "routes",
             RoutesArgs(
                 self.names,
+                self.settings.site,
                 self.datastore.datastore_id,
                 self.keys.arn("identified"),
                 self.keys.arn("logs"),
@@ -127,6 +130,12 @@ class Estate(pulumi.ComponentResource):
                 },
             ),
             self._child,
+        )
+
+    def _observe(self) -> None:
+        """What tells people that something needs them."""
+        self.alarms = Alarms(
+            "alarms", AlarmsArgs(self.names, self.settings.site, self.routes.topic.arn), self._child
         )
 
     def _processor_fields(self) -> Mapping[str, pulumi.Input[str]]:

@@ -1,5 +1,6 @@
 """The one place that names the estate's resources; the Pulumi program and the processor both read it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +10,17 @@ BucketKind = IdentifiedBucket | DeidentifiedBucket
 RoleKind = Literal["processor", "execution", "import", "training", "operator", "uploader"]
 SecretKind = Literal["tracking", "deid"]
 RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated", "pipeline-failed"]
+ScheduleKind = Literal["retries-due", "reconcile-due"]
+AlarmKind = Literal["reconciler-gaps"]
 RepositoryKind = Literal["processor", "training"]
+ArchiveKind = Literal["aws", "own"]
 TableKind = Literal["image-tracking", "effects", "model-metrics"]
 
+# Which archive keeps the events of which rule; aws.* events stay on the default bus, ours on the custom one.
+ARCHIVED: Mapping[ArchiveKind, tuple[RuleKind, ...]] = {
+    "aws": ("uploaded", "ingested", "trained", "evaluated"),
+    "own": ("verified",),
+}
 IDENTIFIED_BUCKETS: tuple[IdentifiedBucket, ...] = ("uploads", "quarantine")
 DEIDENTIFIED_BUCKETS: tuple[DeidentifiedBucket, ...] = ("imports", "preprocessed", "models", "reports")
 
@@ -76,9 +85,32 @@ class EstateNames:
         """ARN of the custom bus."""
         return f"arn:aws:events:{self.region}:{self.account_id}:event-bus/{self.event_bus}"
 
-    def rule(self, kind: RuleKind) -> str:
+    def rule(self, kind: RuleKind | ScheduleKind) -> str:
         """Name of an EventBridge rule."""
         return f"{self.prefix}-{kind}"
+
+    def rule_arn(self, kind: RuleKind | ScheduleKind) -> str:
+        """ARN of a rule; a rule of the custom bus has the bus in its ARN."""
+        bus = f"{self.event_bus}/" if kind in ARCHIVED["own"] else ""
+        return f"arn:aws:events:{self.region}:{self.account_id}:rule/{bus}{self.rule(kind)}"
+
+    def archive(self, kind: ArchiveKind) -> str:
+        """Name of an event archive."""
+        return f"{self.prefix}-{kind}"
+
+    def archive_arn(self, kind: ArchiveKind) -> str:
+        """ARN of an event archive."""
+        return f"arn:aws:events:{self.region}:{self.account_id}:archive/{self.archive(kind)}"
+
+    def archived_bus_arn(self, kind: ArchiveKind) -> str:
+        """ARN of the bus that an archive keeps, and replays to."""
+        default = f"arn:aws:events:{self.region}:{self.account_id}:event-bus/default"
+        return self.event_bus_arn if kind == "own" else default
+
+    @property
+    def replay_arns(self) -> str:
+        """ARNs of the replays of this stack's archives."""
+        return f"arn:aws:events:{self.region}:{self.account_id}:replay/{self.prefix}-*"
 
     def table(self, kind: TableKind) -> str:
         """Name of a DynamoDB table."""
@@ -167,3 +199,7 @@ class EstateNames:
     def topic(self) -> str:
         """The SNS topic for alarms and pipeline failures."""
         return f"{self.prefix}-alarms"
+
+    def alarm(self, kind: AlarmKind) -> str:
+        """Name of a CloudWatch alarm."""
+        return f"{self.prefix}-{kind}"

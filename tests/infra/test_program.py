@@ -1,10 +1,15 @@
 """The whole program, for every stack, over the graph that it declares."""
 
 import json
+from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 import pytest
 
+from rayline.envelopes import parse_message
+from rayline.observability.metrics import RECONCILER_GAPS, publish
+from rayline.reminders import ReconcileDue, RetriesDue
 from rayline.settings import Settings, load_settings
 from rayline.supervisor import DRAIN_SECONDS
 from rayline_infra.components.services import environment_of
@@ -173,11 +178,68 @@ def test_rules_are_narrowed_to_the_stack(graph: Graph) -> None:
             json.loads(rule.inputs["eventPattern"]),
         )
         for rule in graph.of_type("aws:cloudwatch/eventRule:EventRule")
+        if "eventPattern" in rule.inputs
     }
     assert found == expected
 
 
-def test_five_rules_reach_the_queue_and_failures_reach_the_topic(graph: Graph) -> None:
+def test_schedules_remind_the_processor_as_it_reads(graph: Graph) -> None:
+    schedules = {
+        rule.inputs["name"]: rule.inputs
+        for rule in graph.of_type("aws:cloudwatch/eventRule:EventRule")
+        if "scheduleExpression" in rule.inputs
+    }
+    prefix, site = f"rayline-{graph.stack}", graph.outputs["site"]
+    assert {name: rule["scheduleExpression"] for name, rule in schedules.items()} == {
+        f"{prefix}-retries-due": "rate(1 minute)",
+        f"{prefix}-reconcile-due": "rate(15 minutes)",
+    }
+    assert {rule["eventBusName"] for rule in schedules.values()} == {"default"}
+    reminders = {
+        target.inputs["rule"]: parse_message(target.inputs["input"], site)
+        for target in graph.of_type("aws:cloudwatch/eventTarget:EventTarget")
+        if target.inputs.get("input")
+    }
+    assert reminders == {
+        f"{prefix}-retries-due": RetriesDue(site=site),
+        f"{prefix}-reconcile-due": ReconcileDue(site=site),
+    }
+
+
+def test_the_queues_take_messages_from_every_rule_and_schedule(graph: Graph) -> None:
+    rules = {rule.inputs["name"] for rule in graph.of_type("aws:cloudwatch/eventRule:EventRule")}
+    failures = f"rayline-{graph.stack}-pipeline-failed"
+    for policy, left_out in (("queue-policy", {failures}), ("dead-letter-queue-policy", set())):
+        document = json.loads(graph.named("aws:sqs/queuePolicy:QueuePolicy", policy).inputs["policy"])
+        (delivery,) = [each for each in document["Statement"] if each["Sid"] == "RulesMayDeliver"]
+        sources = delivery["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert {arn.rsplit("/", 1)[-1] for arn in sources} == rules - left_out
+
+
+def test_a_gap_or_a_silent_reconciler_alarms(graph: Graph) -> None:
+    (alarm,) = graph.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    inputs = alarm.inputs
+    assert inputs["alarmActions"] == [graph.named("aws:sns/topic:Topic", "alarm-topic").outputs["arn"]]
+    published = StringIO()
+    publish(
+        {RECONCILER_GAPS: 1},
+        site=graph.outputs["site"],
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        stream=published,
+    )
+    line = json.loads(published.getvalue())
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert inputs["namespace"] == directive["Namespace"]
+    assert inputs["metricName"] in {each["Name"] for each in directive["Metrics"]}
+    # CloudWatch takes a metric with other dimensions for another metric.
+    assert inputs["dimensions"] == {name: line[name] for name in directive["Dimensions"][0]}
+    assert (inputs["comparisonOperator"], inputs["threshold"]) == ("GreaterThanThreshold", 0)
+    assert inputs["treatMissingData"] == "breaching"
+    # In every period at least one run: twice the 15 minutes of its schedule.
+    assert inputs["period"] * inputs["evaluationPeriods"] >= 2 * 15 * 60
+
+
+def test_rules_and_schedules_reach_the_queue_and_failures_reach_the_topic(graph: Graph) -> None:
     queue = graph.named("aws:sqs/queue:Queue", "queue").outputs["arn"]
     letters = graph.named("aws:sqs/queue:Queue", "dead-letter-queue").outputs["arn"]
     topic = graph.named("aws:sns/topic:Topic", "alarm-topic").outputs["arn"]
@@ -187,6 +249,7 @@ def test_five_rules_reach_the_queue_and_failures_reach_the_topic(graph: Graph) -
     }
     assert {name: target["arn"] for name, target in targets.items()} == {
         **dict.fromkeys(("uploaded", "ingested", "verified", "trained", "evaluated"), queue),
+        **dict.fromkeys(("retries-due", "reconcile-due"), queue),
         "pipeline-failed": topic,
     }
     assert {target["deadLetterConfig"]["arn"] for target in targets.values()} == {letters}

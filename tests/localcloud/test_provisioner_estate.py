@@ -12,6 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from support.local_cloud import ACCOUNT_ID, LocalCloud
 
+from rayline.envelopes import parse_message
+from rayline.reminders import PROCESSOR_SOURCE, ReconcileDue, RetriesDue
 from rayline_local.provisioner import apply
 from rayline_local.running import require_running
 
@@ -55,7 +57,7 @@ class Estate:
         )
 
     def received(self) -> list[dict[str, Any]]:
-        """The next messages of the event queue, as the processor receives and deletes them."""
+        """The next messages of the event queue but reminders, as the processor receives and deletes them."""
         sqs = self.client("sqs", "processor")
         url = self.outputs["queue_url"]
         found = sqs.receive_message(
@@ -63,7 +65,8 @@ class Estate:
         ).get("Messages", [])
         for message in found:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return [json.loads(message["Body"]) for message in found]
+        bodies = [json.loads(message["Body"]) for message in found]
+        return [body for body in bodies if body["source"] != PROCESSOR_SOURCE]
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +224,8 @@ def test_rules_match_the_events_that_services_send(
     events = estate.client("events")
     matching = set()
     for found in events.list_rules(NamePrefix="rayline-local-")["Rules"]:
+        if "EventPattern" not in found:
+            continue
         targets = events.list_targets_by_rule(Rule=found["Name"])["Targets"]
         to_queue = any(target["Arn"].endswith(":rayline-local-events") for target in targets)
         if (
@@ -231,6 +236,31 @@ def test_rules_match_the_events_that_services_send(
         ):
             matching.add(found["Name"])
     assert matching == ({f"rayline-local-{rule}"} if rule else set())
+
+
+def test_schedules_remind_and_the_alarm_stands(estate: Estate) -> None:
+    events = estate.client("events")
+    inputs = {}
+    for kind in ("retries-due", "reconcile-due"):
+        rule = events.describe_rule(Name=f"rayline-local-{kind}")
+        assert rule["State"] == "ENABLED"
+        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        assert target["Arn"].endswith(":rayline-local-events")
+        inputs[rule["ScheduleExpression"]] = parse_message(target["Input"], estate.outputs["site"])
+    site = estate.outputs["site"]
+    assert inputs == {"rate(1 minute)": RetriesDue(site=site), "rate(15 minutes)": ReconcileDue(site=site)}
+    (alarm,) = estate.client("cloudwatch").describe_alarms(AlarmNamePrefix="rayline-local-")["MetricAlarms"]
+    assert alarm["MetricName"] == "ReconcilerGaps"
+    assert alarm["Dimensions"] == [{"Name": "Site", "Value": site}]
+    assert alarm["TreatMissingData"] == "breaching"
+
+
+def test_only_the_processor_lists_what_was_uploaded(estate: Estate) -> None:
+    bucket = estate.outputs["uploads_bucket"]
+    assert not refused(lambda: estate.client("s3", "processor").list_object_versions(Bucket=bucket))
+    for role in ("operator", "uploader", "training", "import"):
+        client = estate.client("s3", role)
+        assert refused(lambda client=client: client.list_object_versions(Bucket=bucket)), role  # type: ignore[misc]
 
 
 def test_the_estate_survives_a_killed_cloud(estate: Estate) -> None:

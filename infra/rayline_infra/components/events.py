@@ -1,4 +1,4 @@
-"""EventBridge routes to the one queue, the custom bus, the archives and the alarm topic."""
+"""EventBridge routes and schedules into the one queue, the custom bus, the archives and the alarm topic."""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +9,16 @@ import pulumi
 import pulumi_aws as aws
 
 from rayline.envelopes import EXECUTION_CHANGE, STEP_CHANGE
-from rayline.names import TRAIN_STEP, UPLOAD_PREFIX, EstateNames, RuleKind
+from rayline.names import TRAIN_STEP, UPLOAD_PREFIX, EstateNames, RuleKind, ScheduleKind
+from rayline.reminders import ReconcileDue, RetriesDue, reminder_body
 from rayline_infra.policies.resources import queue_policy, topic_policy
 
 ROUTED: tuple[RuleKind, ...] = ("uploaded", "ingested", "verified", "trained", "evaluated")
+# What the processor sees to by the clock (see rayline.reminders). Parked events come back within the minute.
+SCHEDULES: Mapping[ScheduleKind, tuple[str, type[RetriesDue | ReconcileDue]]] = {
+    "retries-due": ("rate(1 minute)", RetriesDue),
+    "reconcile-due": ("rate(15 minutes)", ReconcileDue),
+}
 RETENTION_SECONDS = 14 * 24 * 3600
 MAX_RECEIVE_COUNT = 5
 ARCHIVE_DAYS = 30
@@ -25,6 +31,7 @@ class RoutesArgs:
     """What the routes filter on, and the keys of queue and topic."""
 
     names: EstateNames
+    site: str
     datastore_id: pulumi.Output[str]
     identified_key_arn: pulumi.Input[str]
     logs_key_arn: pulumi.Input[str]
@@ -77,7 +84,7 @@ def event_pattern(kind: RuleKind, names: EstateNames, datastore_id: str) -> Mapp
 
 
 class Routes(pulumi.ComponentResource):
-    """Five rules into one queue with a dead-letter queue, and pipeline failures into the alarm topic."""
+    """Rules and schedules into one queue with a dead-letter queue, and pipeline failures into the alarm topic."""
 
     def __init__(self, name: str, args: RoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:events:Routes", name, None, opts)
@@ -130,7 +137,9 @@ class Routes(pulumi.ComponentResource):
         return queue
 
     def _policy(self, resource_name: str, queue: aws.sqs.Queue, queue_name: str) -> None:
-        rules = (*ROUTED, "pipeline-failed") if queue_name == self._args.names.dead_letter_queue else ROUTED
+        rules: tuple[RuleKind | ScheduleKind, ...] = (*ROUTED, *SCHEDULES)
+        if queue_name == self._args.names.dead_letter_queue:
+            rules = (*rules, "pipeline-failed")
         aws.sqs.QueuePolicy(
             resource_name,
             queue_url=queue.url,
@@ -155,6 +164,8 @@ class Routes(pulumi.ComponentResource):
         for kind in ROUTED:
             self._route(kind, self.queue.arn)
         self._route("pipeline-failed", self.topic.arn)
+        for schedule in SCHEDULES:
+            self._schedule(schedule)
 
     def _route(self, kind: RuleKind, target_arn: pulumi.Output[str]) -> None:
         names = self._args.names
@@ -170,12 +181,36 @@ class Routes(pulumi.ComponentResource):
             state="ENABLED",
             opts=self._child,
         )
+        self._target(kind, rule, target_arn)
+
+    def _schedule(self, kind: ScheduleKind) -> None:
+        rate, reminder = SCHEDULES[kind]
+        rule = aws.cloudwatch.EventRule(
+            f"{kind}-rule",
+            name=self._args.names.rule(kind),
+            # Schedules work on the default bus only (EventBridge user guide, "Scheduled rules").
+            event_bus_name="default",
+            schedule_expression=rate,
+            state="ENABLED",
+            opts=self._child,
+        )
+        self._target(kind, rule, self.queue.arn, body=reminder_body(reminder(site=self._args.site)))
+
+    def _target(
+        self,
+        kind: RuleKind | ScheduleKind,
+        rule: aws.cloudwatch.EventRule,
+        target_arn: pulumi.Output[str],
+        *,
+        body: str | None = None,
+    ) -> None:
         aws.cloudwatch.EventTarget(
             f"{kind}-target",
             rule=rule.name,
-            event_bus_name=bus,
+            event_bus_name=rule.event_bus_name,
             target_id=kind,
             arn=target_arn,
+            input=body,
             dead_letter_config=aws.cloudwatch.EventTargetDeadLetterConfigArgs(arn=self.dead_letter_queue.arn),
             retry_policy=aws.cloudwatch.EventTargetRetryPolicyArgs(
                 maximum_event_age_in_seconds=24 * 3600, maximum_retry_attempts=185
@@ -190,11 +225,10 @@ class Routes(pulumi.ComponentResource):
         """
         args = self._args
         names = args.names
-        default_bus = f"arn:aws:events:{names.region}:{names.account_id}:event-bus/default"
         aws.cloudwatch.EventArchive(
             "aws-event-archive",
-            name=f"{names.prefix}-aws",
-            event_source_arn=default_bus,
+            name=names.archive("aws"),
+            event_source_arn=names.archived_bus_arn("aws"),
             event_pattern=args.datastore_id.apply(
                 lambda datastore_id: json.dumps(archive_pattern(names, datastore_id), sort_keys=True)
             ),
@@ -204,7 +238,7 @@ class Routes(pulumi.ComponentResource):
         )
         aws.cloudwatch.EventArchive(
             "own-event-archive",
-            name=f"{names.prefix}-own",
+            name=names.archive("own"),
             event_source_arn=self.bus.arn,
             retention_days=ARCHIVE_DAYS,
             kms_key_identifier=args.identified_key_arn,

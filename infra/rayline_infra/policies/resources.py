@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rayline.names import IDENTIFIED_BUCKETS, BucketKind, EstateNames, RuleKind
+from rayline.names import IDENTIFIED_BUCKETS, BucketKind, EstateNames, RuleKind, ScheduleKind
 from rayline_infra.policies.documents import Statement, document, from_account, principals, service, tls_only
 
 
@@ -23,13 +23,7 @@ def bucket_policy(kind: BucketKind, names: EstateNames) -> str:
     return document(*statements)
 
 
-def rule_arn(kind: RuleKind, names: EstateNames) -> str:
-    """ARN of a rule; a rule of the custom bus has the bus in its ARN."""
-    bus = f"{names.event_bus}/" if kind == "verified" else ""
-    return f"arn:aws:events:{names.region}:{names.account_id}:rule/{bus}{names.rule(kind)}"
-
-
-def queue_policy(queue: str, names: EstateNames, rules: Sequence[RuleKind]) -> str:
+def queue_policy(queue: str, names: EstateNames, rules: Sequence[RuleKind | ScheduleKind]) -> str:
     """Let the named rules deliver to a queue, over TLS only."""
     arn = names.queue_arn(queue)
     return document(
@@ -38,7 +32,7 @@ def queue_policy(queue: str, names: EstateNames, rules: Sequence[RuleKind]) -> s
             principals=service("events.amazonaws.com"),
             actions=["sqs:SendMessage"],
             resources=(arn,),
-            conditions={"ArnEquals": {"aws:SourceArn": [rule_arn(kind, names) for kind in rules]}},
+            conditions={"ArnEquals": {"aws:SourceArn": [names.rule_arn(kind) for kind in rules]}},
         ),
         tls_only(arn, actions=["sqs:*"]),
     )

@@ -12,6 +12,7 @@ from rayline.names import (
     IMPORT_RESULT_PREFIX,
     RELEASED_FOLDER,
     UPLOAD_PREFIX,
+    ArchiveKind,
     BucketKind,
     EstateNames,
     RoleKind,
@@ -125,6 +126,12 @@ def _processor(names: EstateNames, granted: Granted) -> list[Statement]:
         _write_objects("WriteDatasets", "preprocessed", names, DATASET_PREFIX),
         _read_objects("ReadReports", "reports", names),
         _list_buckets("ListBuckets", names, "uploads", "quarantine", "imports", "preprocessed", "reports"),
+        # The reconciler holds every version that was uploaded against the ledger.
+        Statement(
+            sid="ListUploadedVersions",
+            actions=("s3:ListBucketVersions",),
+            resources=(names.bucket_arn("uploads"),),
+        ),
         Statement(
             sid="ConsumeEvents",
             actions=(
@@ -322,8 +329,34 @@ def _operator(names: EstateNames, granted: Granted) -> list[Statement]:
             actions=("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
             resources=(names.queue_arn(names.queue), names.queue_arn(names.dead_letter_queue)),
         ),
+        *_replay(names),
         _use_keys("ReadReportsAndImages", granted, DECRYPT, "deidentified"),
         _use_keys("UseQuarantineAndLedgers", granted, ENCRYPT_AND_DECRYPT, "identified", "tracking"),
+    ]
+
+
+def _replay(names: EstateNames) -> list[Statement]:
+    """What `rayline replay` needs: it brings events back, and changes nothing else."""
+    archives: tuple[ArchiveKind, ...] = ("aws", "own")
+    return [
+        Statement(
+            sid="EmptyDeadLetters",
+            actions=("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"),
+            resources=(names.queue_arn(names.dead_letter_queue),),
+        ),
+        Statement(sid="SendAgain", actions=("sqs:SendMessage",), resources=(names.queue_arn(names.queue),)),
+        Statement(
+            sid="ReopenEffects",
+            # An ended effect that is to run again; who asked stays in the item.
+            actions=("dynamodb:UpdateItem",),
+            resources=(names.table_arn("effects"),),
+        ),
+        Statement(
+            sid="ReplayArchives",
+            actions=("events:StartReplay",),
+            resources=tuple(names.archive_arn(kind) for kind in archives),
+        ),
+        Statement(sid="FollowReplays", actions=("events:DescribeReplay",), resources=(names.replay_arns,)),
     ]
 
 

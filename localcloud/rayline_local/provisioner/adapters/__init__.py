@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rayline_local.provisioner.adapters.adapter import Adapter, AdapterFactory
+from rayline_local.provisioner.adapters.cloudwatch import MetricAlarmAdapter
 from rayline_local.provisioner.adapters.dynamodb import TableAdapter
 from rayline_local.provisioner.adapters.ecr import RepositoryAdapter
 from rayline_local.provisioner.adapters.ecs import ClusterAdapter, TaskDefinitionAdapter
@@ -43,6 +44,7 @@ ADAPTERS: Mapping[str, AdapterFactory] = {
     "aws:cloudwatch/eventRule:EventRule": EventRuleAdapter,
     "aws:cloudwatch/eventTarget:EventTarget": EventTargetAdapter,
     "aws:cloudwatch/logGroup:LogGroup": LogGroupAdapter,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": MetricAlarmAdapter,
     "aws:dynamodb/table:Table": TableAdapter,
     "aws:ecr/repository:Repository": RepositoryAdapter,
     "aws:ecs/cluster:Cluster": ClusterAdapter,

@@ -73,6 +73,8 @@ class EventTargetAdapter:
 
     def put(self, inputs: Inputs, existing_id: str | None) -> Made:
         target: dict[str, Any] = {"Id": inputs["targetId"], "Arn": inputs["arn"]}
+        if inputs.get("input"):
+            target["Input"] = inputs["input"]
         if letter := inputs.get("deadLetterConfig"):
             target["DeadLetterConfig"] = {"Arn": letter["arn"]}
         if retry := inputs.get("retryPolicy"):
