@@ -379,3 +379,100 @@ def test_put_object_if_none_match_has_one_winner(local_cloud: LocalCloud, name: 
     with pytest.raises(ClientError) as error:
         s3.put_object(Bucket=name, Key="a", Body=b"2", IfNoneMatch="*")
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
+
+
+# -- archives and replays
+
+
+def archive_of(cloud: LocalCloud, name: str, bus: str, pattern: dict[str, Any] | None = None) -> str:
+    """An archive of a bus; returns its ARN."""
+    more = {"EventPattern": json.dumps(pattern)} if pattern else {}
+    arn: str = cloud.client("events").create_archive(
+        ArchiveName=name, EventSourceArn=f"arn:aws:events:{REGION}:{ACCOUNT_ID}:event-bus/{bus}", **more
+    )["ArchiveArn"]
+    return arn
+
+
+def replay(client: Any, archive: str, bus: str, name: str, rules: list[str]) -> None:
+    """Replay an archive to rules, and wait until EventBridge says that it is done."""
+    now = time.time()
+    client.start_replay(
+        ReplayName=name,
+        EventSourceArn=archive,
+        EventStartTime=now - 600,
+        EventEndTime=now + 600,
+        Destination={
+            "Arn": f"arn:aws:events:{REGION}:{ACCOUNT_ID}:event-bus/{bus}",
+            "FilterArns": [f"arn:aws:events:{REGION}:{ACCOUNT_ID}:rule/{rule}" for rule in rules],
+        },
+    )
+    eventually(lambda: client.describe_replay(ReplayName=name)["State"] == "COMPLETED")
+
+
+def test_object_events_are_archived_and_replayed_with_their_version(
+    local_cloud: LocalCloud, name: str
+) -> None:
+    versioned_bucket(local_cloud, name)
+    pattern = {"source": ["aws.s3"], "detail": {"$or": [{"bucket": {"name": [name]}}, {"x": ["y"]}]}}
+    url = queue_of_rule(local_cloud, name, pattern)
+    archive = archive_of(local_cloud, name, "default", pattern)
+    version = local_cloud.client("s3").put_object(Bucket=name, Key="upload/a", Body=b"one")["VersionId"]
+    sqs = local_cloud.client("sqs")
+    (first,) = eventually(lambda: receive(local_cloud, url))
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=first["ReceiptHandle"])
+    replay(local_cloud.client("events"), archive, "default", name, [name])
+    (again,) = eventually(lambda: receive(local_cloud, url))
+    before, after = json.loads(first["Body"]), json.loads(again["Body"])
+    assert after["detail"]["object"]["version-id"] == version
+    assert after.pop("replay-name") == name
+    assert {**after, "time": ""} == {**before, "time": ""}
+
+
+def test_a_replay_reaches_the_rules_that_it_names_and_no_others(local_cloud: LocalCloud, name: str) -> None:
+    events = local_cloud.client("events")
+    events.create_event_bus(Name=name)
+    urls = [queue_of_rule(local_cloud, f"{name}-{each}", {"source": ["test"]}, bus=name) for each in "ab"]
+    archive = archive_of(local_cloud, name, name)
+    entry = {"EventBusName": name, "Source": "test", "DetailType": "Told", "Detail": "{}"}
+    events.put_events(Entries=[entry])
+    for url in urls:
+        (message,) = eventually(lambda each=url: receive(local_cloud, each))
+        local_cloud.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    replay(events, archive, name, name, [f"{name}/{name}-b"])
+    assert len(eventually(lambda: receive(local_cloud, urls[1]))) == 1
+    assert receive(local_cloud, urls[0]) == []
+
+
+def test_replays_are_granted_by_archive(local_cloud: LocalCloud, name: str) -> None:
+    events, iam = local_cloud.client("events"), local_cloud.client("iam")
+    for each in ("mine", "other"):
+        events.create_event_bus(Name=f"{name}-{each}")
+    archives = [archive_of(local_cloud, f"{name}-{each}", f"{name}-{each}") for each in ("mine", "other")]
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    granted = [
+        {"Effect": "Allow", "Action": "events:StartReplay", "Resource": archives[0]},
+        {
+            "Effect": "Allow",
+            "Action": "events:DescribeReplay",
+            "Resource": f"arn:aws:events:{REGION}:{ACCOUNT_ID}:replay/{name}-mine-*",
+        },
+    ]
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="replay",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": granted}),
+    )
+    operator = local_cloud.client("events", role_name=name)
+    replay(operator, archives[0], f"{name}-mine", f"{name}-mine-1", [])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        replay(operator, archives[1], f"{name}-other", f"{name}-other-1", [])
+    replay(events, archives[1], f"{name}-other", f"{name}-other-1", [])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        operator.describe_replay(ReplayName=f"{name}-other-1")

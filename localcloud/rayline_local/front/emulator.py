@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -54,7 +55,9 @@ def load_application() -> Any:
     from ministack.app import app
 
     _add_version_id_to_object_events()
+    _replay_to_named_rules_only()
     _authorize_message_batches()
+    _authorize_replays_by_archive()
     return app
 
 
@@ -73,6 +76,59 @@ def _authorize_message_batches() -> None:
 
     extract_with_batches.knows_message_batches = True  # type: ignore[attr-defined]
     iam_actions.extract_iam_action = extract_with_batches
+
+
+def _authorize_replays_by_archive() -> None:
+    # AWS authorizes StartReplay on the archive and DescribeReplay on the replay (Service Authorization Reference,
+    # "Amazon EventBridge"). MiniStack asks for any resource, which no narrow policy grants.
+    from ministack.core import iam_actions
+
+    extract = iam_actions.extract_resource_arn
+    if getattr(extract, "knows_archives", False):
+        return
+
+    def extract_with_archives(
+        service: str, method: str, path: str, headers: Any, body: Any, *more: Any, **named: Any
+    ) -> str:
+        arn: str = extract(service, method, path, headers, body, *more, **named)
+        if service != "events":
+            return arn
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError:
+            return arn
+        archive = request.get("EventSourceArn", "")
+        if request.get("ReplayName") and ":archive/" in archive:
+            return str(archive)
+        if request.get("ReplayName"):
+            region, account_id = named.get("region") or more[1], named.get("account_id") or more[2]
+            return f"arn:aws:events:{region}:{account_id}:replay/{request['ReplayName']}"
+        return arn
+
+    extract_with_archives.knows_archives = True  # type: ignore[attr-defined]
+    iam_actions.extract_resource_arn = extract_with_archives
+
+
+def _replay_to_named_rules_only() -> None:
+    # AWS replays to the rules in `FilterArns` where there are any (EventBridge API reference, ReplayDestination);
+    # MiniStack replays to all of the bus.
+    from ministack.services import eventbridge
+
+    dispatch = eventbridge._dispatch_event
+    if getattr(dispatch, "heeds_filters", False):
+        return
+
+    def dispatch_filtered(event: dict[str, Any], view: Any = None) -> None:
+        replay = eventbridge._replays.get(event.get("ReplayName")) if event.get("ReplayName") else None
+        wanted = set((replay or {}).get("Destination", {}).get("FilterArns") or [])
+        if wanted:
+            unwanted = [key for key, rule in eventbridge._rules.items() if rule.get("Arn") not in wanted]
+            # Rules that the event has passed already, which MiniStack passes over.
+            event = {**event, "_DispatchPath": [*event.get("_DispatchPath", ()), *unwanted]}
+        dispatch(event, view)
+
+    dispatch_filtered.heeds_filters = True  # type: ignore[attr-defined]
+    eventbridge._dispatch_event = dispatch_filtered
 
 
 def _add_version_id_to_object_events() -> None:
@@ -99,6 +155,10 @@ def _add_version_id_to_object_events() -> None:
             detail["object"].setdefault("version-id", version_id)
             event = {**event, "Detail": json.dumps(detail)}
         dispatch(event, view)
+        if event.get("Source") == "aws.s3" and "ReplayName" not in event:
+            # MiniStack archives what is put on a bus, with its time as a number, and forgets S3's own events.
+            at = datetime.fromisoformat(event["Time"])
+            eventbridge._archive_event({**event, "Time": int(at.timestamp())})
 
     fire_with_version.adds_version_id = True  # type: ignore[attr-defined]
     s3._fire_s3_event = fire_with_version
