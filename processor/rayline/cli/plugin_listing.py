@@ -82,7 +82,7 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         "order",
         "sees\nPHI",
         box=None,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
     )
     for column in table.columns:
         column.no_wrap = True

@@ -1,6 +1,7 @@
 """``rayline plugins``: which plugins this site has, whether they keep the contract, what they did, and new ones."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from rayline.cli import plugin_listing
 from rayline.dynamodb import scan
 from rayline.errors import ConfigurationError
 from rayline.profile import SiteProfile, load_profile
+from rayline.scaffold import PluginProject
 from rayline.settings import load_settings, site_profile_path
 
 _ProfileOption = Annotated[
@@ -103,6 +105,26 @@ def register(app: typer.Typer) -> None:
             Console().print(table_of(checked))
             typer.echo(f"{len(checked)} plugins, {found} findings")
         raise typer.Exit(1 if found else 0)
+
+    @verbs.command("new")
+    def new_plugin(
+        name: Annotated[str, typer.Argument(help="Lower-case words with underscores, e.g. no_localizers.")],
+        hooks: Annotated[
+            list[str] | None, typer.Option("--hook", help="A hook to implement; give it once for each.")
+        ] = None,
+        directory: Annotated[Path, typer.Option(help="Where to make the project's folder.")] = Path(),
+    ) -> None:
+        """Write the project of a new plugin: package, settings, policies, README and tests that pass as they stand."""
+        folder = PluginProject(name, hooks or ["screen_instance"]).write(directory)
+        typer.echo(f"wrote {folder}; next:")
+        for step in (
+            f"cd {shlex.quote(str(folder))}",
+            "pip install -e '.[test]'",
+            "pytest",
+            f"rayline plugins check {name}",
+        ):
+            typer.echo(f"  {step}")
+        typer.echo(f"then list it in the site profile, under plugins:\n  - name: {name}")
 
     @verbs.command()
     def trace(
