@@ -44,7 +44,8 @@ def _sources(plugin: Any) -> list[Path]:
     folders = [Path(folder) for folder in getattr(top, "__path__", ())]
     if folders:
         return sorted(path for folder in folders for path in folder.rglob("*.py"))
-    return [Path(top.__file__)] if top.__file__ else []
+    file = getattr(top, "__file__", None)
+    return [Path(file)] if file else []
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
