@@ -132,10 +132,17 @@ class FakePaginator:
 
     def __init__(self, operation: Callable[..., Any], config: Mapping[str, Any]) -> None:
         self._operation = operation
+        self._limit_key = config.get("limit_key")
         self._ins, self._outs = _listed(config["input_token"]), _listed(config["output_token"])
 
-    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+    def paginate(
+        self, *, PaginationConfig: Mapping[str, Any] | None = None, **request: Any
+    ) -> Iterator[dict[str, Any]]:
         """Every page."""
+        for name, value in (PaginationConfig or {}).items():
+            if name != "PageSize" or self._limit_key is None:
+                raise NotImplementedError(f"PaginationConfig {name}")
+            request[self._limit_key] = value
         while True:
             page = self._operation(**request)
             yield page

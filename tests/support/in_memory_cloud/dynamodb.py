@@ -46,12 +46,14 @@ class InMemoryDynamoDB:
 
     Attributes:
         page_items: items that a page of Query and Scan looks at, so that pages occur with few items.
+        written: called with table, item before and item after each change of an item.
     """
 
     def __init__(self, page_items: int = 50) -> None:
         self.page_items = page_items
         self._tables: dict[str, Table] = {}
         self._transactions: dict[str, str] = {}
+        self.written: list[Callable[[str, Item | None, Item | None], object]] = []
 
     def items(self, table: str) -> list[Item]:
         """Everything in a table, for a test to look at."""
@@ -112,7 +114,7 @@ class InMemoryDynamoDB:
             raise aws_error(
                 "ConditionalCheckFailedException", "The conditional request failed", operation, **more
             )
-        _apply(table, key, after)
+        self._apply(request["TableName"], table, key, after)
         return after
 
     def transact_write_items(
@@ -154,7 +156,7 @@ class InMemoryDynamoDB:
                 and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             ):
                 reasons[-1]["Item"] = copied_item(before)
-            results.append((table, key, after))
+            results.append((request["TableName"], table, key, after))
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
             raise aws_error(
@@ -163,8 +165,8 @@ class InMemoryDynamoDB:
                 operation,
                 CancellationReasons=reasons,
             )
-        for table, key, after in results:
-            _apply(table, key, after)
+        for name, table, key, after in results:
+            self._apply(name, table, key, after)
         self._transactions[ClientRequestToken] = repr(TransactItems)
         return {}
 
@@ -267,6 +269,17 @@ class InMemoryDynamoDB:
 
         return table, key, change
 
+    def _apply(self, name: str, table: Table, key: tuple[str, ...], item: Item | None) -> None:
+        before = table.items.get(key)
+        if item is before:
+            return
+        if item is None:
+            table.items.pop(key, None)
+        else:
+            table.items[key] = item
+        for written in self.written:
+            written(name, before, item)
+
     def _searched(self, request: Mapping[str, Any], operation: str) -> tuple[Table, str | None, Keys]:
         table = self._table(request["TableName"], operation)
         index = request.get("IndexName")
@@ -327,13 +340,6 @@ class InMemoryDynamoDB:
 def _keys(schema: list[dict[str, str]]) -> Keys:
     names = {each["KeyType"]: each["AttributeName"] for each in schema}
     return Keys(names["HASH"], names.get("RANGE"))
-
-
-def _apply(table: Table, key: tuple[str, ...], item: Item | None) -> None:
-    if item is None:
-        table.items.pop(key, None)
-    else:
-        table.items[key] = item
 
 
 def _expressions(request: Mapping[str, Any], operation: str) -> Expressions:

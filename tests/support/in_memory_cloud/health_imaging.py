@@ -59,7 +59,8 @@ class InMemoryHealthImaging:
 
     Attributes:
         starts: the client token of each accepted start, repeated ones too.
-        imported: how often each file content was imported, by SOP Instance UID.
+        imported: how often each file was imported, by SOP Instance UID.
+        refuses: whether a file of this content fails in its job.
     """
 
     def __init__(self, s3: InMemoryS3, clock: Callable[[], datetime]) -> None:
@@ -70,6 +71,7 @@ class InMemoryHealthImaging:
         self.jobs: dict[str, Job] = {}
         self.image_sets: dict[str, ImageSet] = {}
         self.imported: Counter[str] = Counter()
+        self.refuses: Callable[[bytes], bool] = lambda content: False
         self._by_token: dict[str, str] = {}
 
     # -- what a test does ----------------------------------------------------------------------------------------
@@ -79,13 +81,11 @@ class InMemoryHealthImaging:
         job_id: str,
         status: Literal["COMPLETED", "FAILED"] = "COMPLETED",
         *,
-        refuse: int = 0,
         omit: int = 0,
     ) -> list[ImageSet]:
         """Let a job end. Returns the image sets that it made or changed.
 
         Args:
-            refuse: so many of its files fail.
             omit: so many of its files are in no manifest at all.
         """
         job = self.jobs[job_id]
@@ -99,11 +99,12 @@ class InMemoryHealthImaging:
             for index, key in enumerate(files):
                 if index < omit:
                     continue
-                if index < omit + refuse:
+                content = self._s3.objects(bucket)[key]
+                if self.refuses(content):
                     exception = {"exceptionType": "ValidationException", "message": "refused"}
                     lines["FAILURE/failure"].append({"inputFile": key, "exception": exception})
                     continue
-                image_set = self._import(self._s3.objects(bucket)[key], changed)
+                image_set = self._import(content, changed)
                 response = {"imageSetId": image_set.image_set_id, "isPrimary": True}
                 lines["SUCCESS/success"].append({"inputFile": key, "importResponse": response})
             out_bucket, folder = _split(job.output_uri)

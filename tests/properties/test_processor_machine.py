@@ -1,0 +1,715 @@
+"""Whole processors, through anything that can happen to them, end with every instance accounted for exactly once.
+
+The workers and the supervisor are the real ones (:mod:`support.simulated_processor`). Uploads, jobs, radiologists
+and executions produce events; messages come late, twice, out of order; processes die between any two calls to AWS,
+stall past their leases, run on skewed clocks; plugins fail in every way. Then everything heals, and nothing is lost.
+"""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pydicom
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from support.machine_world import (
+    LEASE_SECONDS,
+    SKEW_SECONDS,
+    VISIBILITY_SECONDS,
+    MachineWorld,
+    captured_logs,
+    deterministic,
+)
+from support.processor_estate import SECRETS, SITE
+from support.simulated_processor import Faults, SupervisorProcess, WorkerProcess
+from support.simulated_site import (
+    SENTINEL,
+    SENTINELS,
+    Site,
+    image_of,
+    new_uid,
+    profile_text,
+)
+
+from rayline.dynamodb import from_attributes
+from rayline.effects import FINAL_STATES, EffectState, event_identity
+from rayline.envelopes import parse_message
+from rayline.events import Event, Uploaded, observer_hook
+from rayline.hashing import KeyedHash
+from rayline.reminders import BatchDue, Reminder, RetriesDue, reminder_body
+from rayline.verification import UnknownImageSet, Verification, Verifier
+
+HASH = KeyedHash.from_secrets(SECRETS)
+STALL_SECONDS = LEASE_SECONDS + SKEW_SECONDS + 1
+REFUSED_PIXEL = 13  # HealthImaging refuses images of this pixel value
+KEYS = [
+    "upload/{}.dcm",
+    "upload/" + SENTINEL + " 100%/{}.dcm",
+    "upload/%41+ü&日本/{}",
+    "upload/" + "k" * 1000 + "/{}",
+]
+CONTENTS = {
+    **{f"image {number}": image_of(number) for number in (1, 2, 3)},
+    "image 1 with other pixels": image_of(1, pixel=8),
+    "image 4 of another series": image_of(4, series=2),
+    "image 5 that is refused": image_of(5, pixel=REFUSED_PIXEL),
+    "no image": b"this is no image",
+    "nothing": b"",
+    "half an image": image_of(6)[:-100],
+}
+SCREENED = {"no image": "NOT_DICOM", "nothing": "EMPTY_OBJECT", "half an image": "TRUNCATED"}
+OUTAGES = {"PLUGIN_FAILED", "PLUGIN_TIMEOUT", "PLUGIN_CRASHED", "NOT_DEIDENTIFIED", "SITE_SAYS_NO"}
+MODES = {
+    "deid": ["fail", "busy", "reject", "hang"],
+    "forward": ["fail", "busy", "hang"],
+    "auditor": ["fail", "busy", "reject", "hang"],
+    "nosy": ["fail", "hang"],
+    "strict": ["fail", "busy", "hang"],
+}
+
+
+def uid_of(name: str) -> str:
+    """The UID that an image arrives with."""
+    return str(pydicom.dcmread(BytesIO(CONTENTS[name])).SOPInstanceUID)
+
+
+UIDS = {name: uid_of(name) for name in CONTENTS if name not in SCREENED}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One received object version."""
+
+    content: str
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act of a radiologist, by the image set version that he saw."""
+
+    image_set_id: str
+    version: str
+    label: str
+    revoke: bool
+    allowed: bool
+
+
+class ProcessorMachine(RuleBasedStateMachine):
+    """Several workers of one site on one account."""
+
+    folder: ClassVar[Path]
+    site: ClassVar[Site]
+    logs: ClassVar[list[str]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.site.__init__()  # type: ignore[misc]
+        self.logs.clear()
+        self.uploads: list[Upload] = []
+        self.acts: list[Act] = []
+        self.delivered: dict[str, Event] = {}
+        self.lost: list[str] = []
+        self.outages: set[str] = set()
+        self.failed_jobs: set[str] = set()
+        self.names = 0
+        self.ended: dict[tuple[str, str], str] = {}
+        self.done: Counter[tuple[str, str]] = Counter()
+
+    # -- the world -----------------------------------------------------------------------------------------------
+
+    @initialize(
+        deid_on_failure=st.sampled_from(["reject", "retry"]),
+        skews=st.lists(st.sampled_from([0, -SKEW_SECONDS / 2, SKEW_SECONDS / 2]), min_size=2, max_size=3),
+        first=st.lists(st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=3),
+    )
+    def begin(self, deid_on_failure: str, skews: list[float], first: list[str]) -> None:
+        """A site with some workers, and the first uploads."""
+        self.profile = profile_text(deid_on_failure=deid_on_failure)
+        self.forgetful = profile_text(deid_on_failure=deid_on_failure, with_deid=False)
+        self.deid_on_failure = deid_on_failure
+        self.world = MachineWorld(self.folder, self.site, self.profile)
+        self.world.health_imaging.refuses = lambda content: (
+            pydicom.dcmread(BytesIO(content)).PixelData[:2] == bytes([REFUSED_PIXEL, 0])
+        )
+        self.world.cloud.dynamodb.written.append(self.effects_written)
+        self.supervisor = SupervisorProcess(self.world.processor)
+        self.skews = skews
+        self.workers = [self.new_worker(skew) for skew in skews]
+        for content in first:
+            self.upload(content, 0)
+
+    def new_worker(self, skew: float) -> WorkerProcess:
+        """A worker process under a name of its own."""
+        self.names += 1
+        return WorkerProcess(f"worker-{self.names}", self.world.processor, timedelta(seconds=skew))
+
+    def worker(self, index: int) -> WorkerProcess:
+        """One of the workers."""
+        return self.workers[index % len(self.workers)]
+
+    def replace_dead(self, *, reported: bool = True) -> None:
+        """Each dead worker is buried, unless its supervisor died too, and a new one starts in its place."""
+        for index, worker in enumerate(self.workers):
+            if worker.dead and not worker.busy:
+                if worker.hung:
+                    self.outages.add("PLUGIN_TIMEOUT")
+                    self.world.clock.pass_time(30)
+                if reported:
+                    self.supervisor.bury(worker)
+                    if self.supervisor.faults.dead:
+                        self.supervisor = SupervisorProcess(self.world.processor)
+                self.workers[index] = self.new_worker(self.skews[index])
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    @rule(content=st.sampled_from(sorted(CONTENTS)), key=st.integers(0, len(KEYS) - 1))
+    def upload(self, content: str, key: int) -> None:
+        """A modality sends an object."""
+        name = KEYS[key].format(len(self.uploads))
+        version = self.world.upload(name, CONTENTS[content])
+        instance_id = HASH.of("instance", self.world.settings.uploads_bucket, name, version)
+        self.uploads.append(Upload(content, instance_id))
+
+    @precondition(lambda self: self.world.wire)
+    @rule(index=st.integers(0, 9), copies=st.sampled_from([1, 1, 1, 2]))
+    def deliver(self, index: int, copies: int) -> None:
+        """EventBridge delivers one of the events that happened, perhaps out of order, perhaps twice."""
+        body = self.world.wire.pop(index % len(self.world.wire))
+        for _ in range(copies):
+            self.deliver_body(body)
+
+    def deliver_body(self, body: str) -> None:
+        """A message gets into the queue."""
+        event = parse_message(body, SITE)
+        assert not isinstance(event, Reminder)
+        self.delivered[event_identity(event, HASH)] = event
+        self.world.send(body)
+
+    @precondition(lambda self: self.world.wire)
+    @rule()
+    def deliver_all(self) -> None:
+        """EventBridge catches up."""
+        for body in self.world.wire:
+            self.deliver_body(body)
+        self.world.wire.clear()
+
+    @precondition(lambda self: self.delivered)
+    @rule(index=st.integers(0, 9))
+    def deliver_again(self, index: int) -> None:
+        """A queue or an archive repeats what was long handled."""
+        bodies = self.world.queued()
+        if bodies:
+            self.world.send(bodies[index % len(bodies)])
+
+    @precondition(lambda self: self.world.wire)
+    @rule(index=st.integers(0, 9))
+    def lose(self, index: int) -> None:
+        """EventBridge, best effort, loses an event."""
+        self.lost.append(self.world.wire.pop(index % len(self.world.wire)))
+
+    @rule(index=st.integers(0, 2))
+    def turn(self, index: int) -> None:
+        """A worker receives and handles messages."""
+        self.worker(index).turn()
+        self.replace_dead()
+        self.world.route()
+
+    @rule(
+        index=st.integers(0, 2),
+        number=st.integers(1, 40),
+        kind=st.sampled_from(["crash before", "crash after", "answer lost", "sent twice"]),
+        reported=st.booleans(),
+        supervisor_dies_at=st.none() | st.integers(1, 5),
+    )
+    def turn_with_a_fault(
+        self, index: int, number: int, kind: str, reported: bool, supervisor_dies_at: int | None
+    ) -> None:
+        """A worker's turn in which one of its calls goes wrong, perhaps fatally, perhaps for its supervisor too."""
+        worker = self.worker(index)
+        worker.faults.plan(number, kind)
+        if supervisor_dies_at is not None:
+            self.supervisor.faults.plan(supervisor_dies_at, "crash before")
+        worker.turn()
+        worker.faults.heal()
+        self.replace_dead(reported=reported)
+        self.supervisor.faults.heal()
+        self.world.route()
+
+    @rule(
+        index=st.integers(0, 2),
+        number=st.integers(1, 40),
+        seconds=st.sampled_from([5, LEASE_SECONDS, STALL_SECONDS, VISIBILITY_SECONDS + 1]),
+        beats=st.booleans(),
+        others_turn=st.booleans(),
+        killed=st.booleans(),
+    )
+    def turn_with_a_stall(
+        self, index: int, number: int, seconds: float, beats: bool, others_turn: bool, killed: bool
+    ) -> None:
+        """A worker stalls between two of its calls, with or without its heartbeat, and others go on meanwhile."""
+        worker = self.worker(index)
+
+        def meanwhile() -> None:
+            for _ in range(3):
+                self.world.clock.pass_time(seconds / 3)
+                if beats:
+                    worker.beat()
+            if others_turn:
+                for other in self.workers:
+                    if other is not worker and not other.busy:
+                        other.turn()
+            if killed:
+                worker.kill()
+
+        worker.faults.plan(number, "meanwhile", meanwhile)
+        worker.turn()
+        worker.faults.heal()
+        self.replace_dead()
+        self.world.route()
+
+    @rule(index=st.integers(0, 2), calls=st.integers(1, 15))
+    def turn_while_throttled(self, index: int, calls: int) -> None:
+        """AWS refuses a burst of a worker's calls."""
+        self.worker(index).faults.throttled = calls
+        self.worker(index).turn()
+        self.replace_dead()
+        self.world.route()
+
+    @rule(index=st.integers(0, 2), reported=st.booleans())
+    def kill(self, index: int, reported: bool) -> None:
+        """A worker is killed between two turns."""
+        self.worker(index).kill()
+        self.replace_dead(reported=reported)
+
+    @rule(index=st.integers(0, 2))
+    def drain(self, index: int) -> None:
+        """A deployment: SIGTERM, drain, and a new worker."""
+        self.worker(index).drain()
+        self.replace_dead()
+
+    @rule(
+        seconds=st.sampled_from([1, 11, LEASE_SECONDS, STALL_SECONDS, VISIBILITY_SECONDS + 1, 400]),
+        beats=st.booleans(),
+    )
+    def time_passes(self, seconds: float, beats: bool) -> None:
+        """Nothing happens for a while."""
+        self.world.clock.pass_time(seconds)
+        if beats:
+            for worker in self.workers:
+                worker.beat()
+
+    @rule(data=st.data())
+    def plugin_trouble(self, data: st.DataObject) -> None:
+        """A plugin starts to misbehave, or is well again."""
+        plugin = data.draw(st.sampled_from(sorted(MODES)))
+        mode = data.draw(st.sampled_from(["ok", *MODES[plugin]]))
+        self.site.modes[plugin] = mode
+        if plugin == "deid":
+            self.outages |= {"fail": {"PLUGIN_FAILED"}, "reject": {"SITE_SAYS_NO"}}.get(mode, set())
+
+    @rule(down=st.booleans())
+    def pacs(self, down: bool) -> None:
+        """The PACS goes down, or comes back."""
+        self.site.pacs.down = down
+
+    @rule(
+        index=st.integers(0, 2),
+        version=st.sampled_from(["1.0", "2.0"]),
+        plugin=st.sampled_from(sorted(MODES)),
+    )
+    def upgrade(self, index: int, version: str, plugin: str) -> None:
+        """A worker restarts with another version of a plugin; the others go on with theirs."""
+        self.site.versions[plugin] = version
+        self.drain(index)
+
+    @rule(index=st.integers(0, 2))
+    def forget_deid(self, index: int) -> None:
+        """A worker starts where de-identification is not installed and a careless profile does not require it."""
+        self.worker(index).drain()
+        self.world.settings.site_profile.write_text(self.forgetful)
+        self.site.missing.add("deid")
+        self.outages.add("NOT_DEIDENTIFIED")
+        try:
+            self.replace_dead()
+        except Exception as error:  # with no transformer at all the processor does not even start
+            assert type(error).__name__ == "ConfigurationError"
+        finally:
+            self.world.settings.site_profile.write_text(self.profile)
+            self.site.missing.clear()
+        self.replace_dead()
+
+    @precondition(lambda self: self.world.running_jobs())
+    @rule(fails=st.sampled_from([False, False, False, True]), omit=st.sampled_from([0, 0, 0, 1]))
+    def job_ends(self, fails: bool, omit: int) -> None:
+        """An import job completes, with or without a word on each file, or fails as a whole."""
+        job = self.world.running_jobs()[0]
+        if fails or omit:
+            self.failed_jobs.add(job.job_id)
+        self.world.end_job(job, fails=fails, omit=omit)
+
+    @precondition(lambda self: self.world.health_imaging.image_sets)
+    @rule(
+        index=st.integers(0, 4),
+        label=st.sampled_from(["NORMAL", "PNEUMONIA"]),
+        revoke=st.booleans(),
+        allowed=st.sampled_from([True, True, False]),
+        crash_at=st.none() | st.integers(1, 3),
+    )
+    def verify(self, index: int, label: Any, revoke: bool, allowed: bool, crash_at: int | None) -> None:
+        """A radiologist verifies an image set, or takes that back; the API may die after the act is written."""
+        faults = Faults()
+        clients = self.world.cloud.clients(faults)
+        services = self.workers[0].runtime.services
+        verifier = Verifier(
+            clients.dynamodb,
+            services.ledger,
+            services.outbox,
+            site=SITE,
+            datastore_id=self.world.settings.datastore_id,
+            clock=self.world.clock,
+        )
+        image_sets = sorted(self.world.health_imaging.image_sets)
+        image_set_id = image_sets[index % len(image_sets)]
+        self.world.clock.pass_time(1)
+        try:
+            version = verifier.current_version(image_set_id)
+        except UnknownImageSet:
+            return
+        verification = Verification(image_set_id, version, label, f"findings of {SENTINEL}")
+        verifier.verify([verification], "dr" if allowed else "nobody", revoke=revoke)
+        self.acts.append(Act(image_set_id, version, label, revoke, allowed))
+        self.world.route()
+
+    @precondition(lambda self: self.world.running_executions())
+    @rule(status=st.sampled_from(["Succeeded", "Failed", "Stopped"]))
+    def execution_ends(self, status: str) -> None:
+        """A pipeline execution ends."""
+        self.world.end_execution(self.world.running_executions()[0], status)
+
+    @rule()
+    def retries_due(self) -> None:
+        """The schedule lets waiting events be sent."""
+        self.world.send(reminder_body(RetriesDue(site=SITE)))
+
+    @rule(lag=st.booleans())
+    def indexes_lag(self, lag: bool) -> None:
+        """Indexes of DynamoDB fall behind, or catch up."""
+        self.world.cloud.dynamodb.let_indexes_lag(lag)
+
+    # -- what must hold ------------------------------------------------------------------------------------------
+
+    def effects_written(self, table: str, before: Any, after: Any) -> None:
+        """Each effect is recorded as ended at most once, and its end never changes."""
+        if table != self.world.settings.effects_table or after is None:
+            return
+        identity = after["pk"]["S"]
+        for name, value in after.items():
+            if "M" not in value:
+                continue
+            state = value["M"]["state"]["S"]
+            known = self.ended.get((identity, name))
+            assert known in (None, state), f"{name} ended as {known} and is now {state}"
+            if state in FINAL_STATES and known is None:
+                self.ended[identity, name] = state
+                self.done[identity, name] += 1
+
+    def states(self, identity: str) -> dict[str, EffectState]:
+        """Every effect of an event."""
+        item = self.world.cloud.dynamodb.get_item(
+            TableName=self.world.settings.effects_table, Key={"pk": {"S": identity}}
+        ).get("Item", {})
+        states = {name: value for name, value in from_attributes(item).items() if isinstance(value, dict)}
+        return {name: EffectState.of(value) for name, value in states.items()}
+
+    def unfinished(self, identity: str, event: Event) -> set[str]:
+        """Effects that an event still has to have."""
+        states = self.states(identity)
+        registry = self.workers[0].runtime.registry
+        hooks = [observer_hook(event)]
+        if any(state.state == "rejected" for state in states.values()):
+            hooks.append("on_rejected")
+        wanted = {each.effect for hook in hooks for each in registry.implementations(hook)}
+        return {each for each in wanted if each not in states or states[each].state not in FINAL_STATES}
+
+    @invariant()
+    def the_ledger_explains_the_queue(self) -> None:
+        """Whatever is not finished has a message, a due time, or lies in the dead-letter queue."""
+        if not hasattr(self, "world"):
+            return
+        carried = Counter(self.identities(self.world.queued()))
+        dead = set(self.identities(self.world.dead()))
+        due = {item["pk"] for item in self.world.rows(self.world.settings.effects_table) if "due_at" in item}
+        for identity, event in self.delivered.items():
+            missing = self.unfinished(identity, event)
+            if missing:
+                assert identity in carried or identity in dead or identity in due, (
+                    f"{sorted(missing)} of {event.kind} are unfinished, and nothing brings the event back"
+                )
+
+    def identities(self, bodies: list[str]) -> list[str]:
+        """The events that messages carry."""
+        found = []
+        for body in bodies:
+            message = parse_message(body, SITE)
+            if not isinstance(message, Reminder):
+                found.append(event_identity(message, HASH))
+        return found
+
+    @invariant()
+    def each_unfinished_batch_has_a_reminder(self) -> None:
+        """A batch that is open or sealed without a job is looked after, whoever dies."""
+        if not hasattr(self, "world"):
+            return
+        due = {
+            message.batch_id
+            for message in (parse_message(body, SITE) for body in self.world.queued() + self.world.dead())
+            if isinstance(message, BatchDue)
+        }
+        for item in self.world.rows(self.world.settings.image_tracking_table):
+            if item.get("type") == "batch" and item["state"] in ("open", "sealed"):
+                assert item["batch_id"] in due, f"a batch is {item['state']}, and nothing looks after it"
+
+    @invariant()
+    def each_external_act_is_idempotent(self) -> None:
+        """No image is imported twice, no batch and no training is started twice, no package decided twice."""
+        if not hasattr(self, "world"):
+            return
+        twice = {uid: times for uid, times in self.world.health_imaging.imported.items() if times > 1}
+        assert not twice, f"imported more than once: {twice}"
+        decided = Counter(arn for arn, _ in self.world.sagemaker.approvals)
+        assert all(times == 1 for times in decided.values())
+        numbers = [
+            each.request["PipelineExecutionDisplayName"] for each in self.world.sagemaker.executions.values()
+        ]
+        assert len(set(numbers)) == len(numbers)
+        assert all(len(contents) == 1 for contents in self.site.pacs.received.values()), (
+            "one SOP Instance UID was forwarded with two contents"
+        )
+
+    @invariant()
+    def no_phi_gets_past_deidentification(self) -> None:
+        """No identifying value is in a de-identified bucket, a table, an event, a log, the PACS or a plugin's view."""
+        if not hasattr(self, "world"):
+            return
+        assert not self.site.seen_phi, f"plugins that may not see PHI saw it in {self.site.seen_phi}"
+        settings_ = self.world.settings
+        for bucket in (settings_.imports_bucket, settings_.preprocessed_bucket, settings_.reports_bucket):
+            for key, content in self.world.cloud.s3.objects(bucket).items():
+                for sentinel in SENTINELS:
+                    assert sentinel not in content, f"{bucket} holds PHI"
+                    assert sentinel not in key.encode()
+        for table in (settings_.image_tracking_table, settings_.effects_table, settings_.model_metrics_table):
+            for item in self.world.cloud.dynamodb.items(table):
+                if item.get("type") == {"S": "outbox"}:
+                    continue  # it holds what the radiologist wrote until it has left for the API's own rule
+                for sentinel in SENTINELS:
+                    assert sentinel.decode() not in repr(item), f"{table} holds PHI"
+        for text in [json.dumps(each) for each in self.world.told] + self.logs:
+            for sentinel in SENTINELS:
+                assert sentinel.decode() not in text, text
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Everything heals and comes to rest; then every instance, effect and rejection is accounted for."""
+        if sys.exc_info()[0] is not None:
+            return  # a step failed: what it left says nothing
+        self.heal()
+        self.come_to_rest()
+        self.the_ledger_explains_the_queue()
+        self.each_external_act_is_idempotent()
+        self.no_phi_gets_past_deidentification()
+        self.no_instance_is_lost()
+        self.every_effect_ended()
+        self.rejected_is_visible()
+        self.the_pacs_has_what_was_imported()
+        self.the_last_act_on_an_image_set_stands()
+
+    def heal(self) -> None:
+        """Plugins, PACS, indexes and AWS are well; what EventBridge lost is sent by the source again."""
+        self.site.modes.clear()
+        self.site.pacs.down = False
+        self.world.cloud.dynamodb.let_indexes_lag(False)
+        self.world.wire += self.lost
+        self.lost = []
+        for worker in self.workers:
+            worker.faults.heal()
+        # A deployment of the healthy site.
+        for index in range(len(self.workers)):
+            self.drain(index)
+        self.world.redrive()
+
+    def come_to_rest(self) -> None:
+        """Time passes until there is nothing to do."""
+        world = self.world
+        for round_number in range(120):
+            for body in world.wire:
+                self.deliver_body(body)
+            world.wire.clear()
+            for job in world.running_jobs():
+                world.end_job(job, fails=False)
+            for execution in world.running_executions():
+                world.end_execution(execution, "Succeeded")
+            world.send(reminder_body(RetriesDue(site=SITE)))
+            for worker in self.workers:
+                for _ in range(3):
+                    worker.turn()
+                assert not worker.dead
+                worker.beat()
+            world.route()
+            world.clock.pass_time(20)
+            if round_number > 3 and not self.restless():
+                return
+        raise AssertionError(f"it never came to rest: {Counter(self.restless())}")
+
+    def restless(self) -> list[str]:
+        """What is still to be done."""
+        world = self.world
+        found = [*world.wire, *world.queued(), *world.dead()]
+        found += [job.job_id for job in world.running_jobs()]
+        found += [each.arn for each in world.running_executions()]
+        for item in world.rows(world.settings.image_tracking_table):
+            if item.get("type") == "batch" and item["state"] != "accounted":
+                found.append(f"batch {item['state']}")
+            if "outbox_shard" in item:
+                found.append("outbox entry")
+        found += [item["pk"] for item in world.rows(world.settings.effects_table) if "due_at" in item]
+        return found
+
+    def instances(self) -> dict[str, Any]:
+        """The instance ledger by id."""
+        return {
+            item["instance_id"]: item
+            for item in self.world.rows(self.world.settings.image_tracking_table)
+            if item.get("type") == "instance"
+        }
+
+    def no_instance_is_lost(self) -> None:
+        """Each received object version is imported, a duplicate of one that is, or in quarantine with a reason."""
+        instances = self.instances()
+        imported = self.world.health_imaging.imported
+        by_uid: dict[str, list[tuple[str, Any]]] = {}
+        for upload in self.uploads:
+            item = instances.get(upload.instance_id)
+            assert item is not None, f"nothing is known of {upload}"
+            stage, reason = item["stage"], item.get("reason", "")
+            if upload.content in SCREENED:
+                assert (stage, reason) == ("quarantined", SCREENED[upload.content])
+                continue
+            assert stage in ("imported", "duplicate", "quarantined"), f"{upload} is {stage}"
+            if stage == "quarantined":
+                assert reason in self.explained(upload), f"{upload} was refused for {reason}"
+            by_uid.setdefault(UIDS[upload.content], []).append((upload.content, item))
+        assert len(instances) == len(self.uploads)
+        for uid, group in by_uid.items():
+            stages = Counter(item["stage"] for _, item in group)
+            holders = {item["instance_id"] for _, item in group if item["stage"] == "imported"}
+            assert len(holders) == imported[new_uid(uid)] <= 1
+            for _, item in group:
+                if item["stage"] == "duplicate":
+                    assert item["duplicate_of"] in {each["instance_id"] for _, each in group}
+            if not self.outages and not self.failed_jobs and uid != UIDS["image 5 that is refused"]:
+                # Whatever the order was: one of them is imported, equals are its duplicates, others conflict.
+                assert stages["imported"] == 1
+                (winner,) = (content for content, item in group if item["stage"] == "imported")
+                for content, item in group:
+                    expected = {"imported", "duplicate"} if content == winner else {"quarantined"}
+                    assert item["stage"] in expected
+
+    def explained(self, upload: Upload) -> set[str]:
+        """Reasons for which an image may have been refused, after what happened."""
+        reasons = set(self.outages)
+        if reasons & OUTAGES:
+            reasons |= {"PLUGIN_FAILED", "PLUGIN_TIMEOUT", "PLUGIN_CRASHED"}
+        same = {each.content for each in self.uploads if UIDS.get(each.content) == UIDS[upload.content]}
+        if len(same) > 1:
+            reasons.add("UID_CONFLICT")
+        if self.failed_jobs or upload.content == "image 5 that is refused":
+            reasons |= {"IMPORT_FAILED", "IMPORT_RESULT_MISSING"}
+        return reasons
+
+    def every_effect_ended(self) -> None:
+        """Each event has each of its effects, ended, exactly once: no plugin's failure kept its siblings from it."""
+        for identity, event in self.delivered.items():
+            assert not self.unfinished(identity, event)
+        assert all(times == 1 for times in self.done.values())
+
+    def rejected_is_visible(self) -> None:
+        """Whatever was refused lies in quarantine, with a reason."""
+        records = {record["entry_id"]: record for record in self.world.estate.quarantine_records()}
+        for upload in self.uploads:
+            item = self.instances()[upload.instance_id]
+            if item["stage"] == "quarantined":
+                assert records[upload.instance_id]["reason"] == item["reason"]
+                assert item["quarantined_site"] == SITE
+        for identity, event in self.delivered.items():
+            rejected = {name for name, state in self.states(identity).items() if state.state == "rejected"}
+            if not rejected:
+                continue
+            instance_id = (
+                HASH.of("instance", event.bucket, event.key, event.version_id)
+                if isinstance(event, Uploaded)
+                else ""
+            )
+            entry = f"event-{HASH.of(*event.identity_parts())}"
+            assert instance_id in records or entry in records, f"nobody sees that {event.kind} was refused"
+
+    def the_pacs_has_what_was_imported(self) -> None:
+        """Each imported instance was forwarded, whole and de-identified."""
+        imported = {uid for uid, times in self.world.health_imaging.imported.items() if times}
+        assert set(self.site.pacs.received) == imported
+        bucket = self.world.cloud.s3.objects(self.world.settings.imports_bucket)
+        digests = {hashlib.sha256(content).hexdigest() for content in bucket.values()}
+        for contents in self.site.pacs.received.values():
+            assert contents <= digests
+
+    def the_last_act_on_an_image_set_stands(self) -> None:
+        """A label follows from the radiologists' acts alone, in whatever order their events came."""
+        labels = {
+            item["image_set_id"]: item.get("label")
+            for item in self.world.rows(self.world.settings.image_tracking_table)
+            if item.get("type") == "image_set" and item.get("verified_version") == item["version"]
+        }
+        for image_set_id, image_set in self.world.health_imaging.image_sets.items():
+            current = str(len(image_set.versions))
+            acts = [each for each in self.acts if each.image_set_id == image_set_id and each.allowed]
+            acts = [each for each in acts if each.version == current]
+            expected = acts[-1].label if acts and not acts[-1].revoke else None
+            assert labels.get(image_set_id) == expected
+
+
+MACHINE = settings(
+    max_examples=100,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The machine on this test's own folder, with ids that follow Hypothesis's seed."""
+    site = Site()
+    with deterministic(monkeypatch, site), captured_logs() as logs:
+        yield type("Machine", (ProcessorMachine,), {"folder": tmp_path, "site": site, "logs": logs})
+
+
+def test_whatever_happens_every_instance_is_accounted_for_exactly_once(machine: Any) -> None:
+    run_state_machine_as_test(machine, settings=MACHINE)  # type: ignore[no-untyped-call]
