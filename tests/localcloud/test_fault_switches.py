@@ -49,6 +49,7 @@ def one_file() -> bytes:
 def test_a_count_strikes_so_often_and_no_more() -> None:
     faults = switches(throttle=2)
     assert [faults.take("healthimaging", "throttle") for _ in range(4)] == [True, True, False, False]
+    assert faults.struck() == {"healthimaging": {"throttle": 2}}
 
 
 def test_a_share_strikes_by_a_chance_that_the_seed_repeats() -> None:

@@ -32,6 +32,7 @@ from rayline_local.tasks import root_client
 _PARALLEL_UPLOADS: Final = 4
 _POLL_SECONDS: Final = 0.5
 _RECONCILE_SECONDS: Final = 300.0
+_PAUSE_SECONDS: Final = 3.0
 #: without any change for so long, what is open waits for an event that was lost
 _CALM_SECONDS: Final = 15.0
 #: a schedule sends these each minute; a run need not wait so long
@@ -80,6 +81,7 @@ class Chaos:
             for task in estate.tasks:
                 task.stop()
             receivers = self._receivers.ask(estate.pacs.arrivals())
+            struck = estate.front.ask("faults/struck")
             estate.keep_logs()
         verdict = Comparison(self._story.sent, receivers, ledger, self._killer.kills).verdict()
         summary = Summary.of(
@@ -94,6 +96,7 @@ class Chaos:
                 "findings": [asdict(each) for each in verdict.findings],
                 "kills": [asdict(each) for each in self._killer.kills],
                 "uploads": len(self._story.sent),
+                "faults_struck": struck,
                 "messages_moved": self._queue.moved,
                 "messages_copied": self._queue.copies,
                 "executions": [each.arn for each in receivers.executions],
@@ -184,6 +187,7 @@ class Chaos:
                 seen, changed_at = ledger.progress(), time.monotonic()
             if time.monotonic() - changed_at > self._patience_seconds:
                 return ledger
+            time.sleep(_PAUSE_SECONDS)
 
     def _await_calm(self, display: Display) -> Ledger:
         """Wait until nothing is left to do, or nothing changes any more: then something waits for an event."""

@@ -67,6 +67,8 @@ class ControlPaths:
                 return self._credentials(path.removeprefix("credentials/"), request)
             if path == "faults":
                 return 200, self._cloud.fault_document()
+            if path == "faults/struck":
+                return 200, self._cloud.faults_struck()
             if path == "events":
                 return 200, {"entries": list(self._event_entries)}
             if path == "requests":

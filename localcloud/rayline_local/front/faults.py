@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -49,10 +50,12 @@ class FaultSwitches:
         self._switches: dict[str, RequestFaults] = {}
         self._chances: dict[str, random.Random] = {}
         self._of_source: dict[str, str] = {}
+        self._struck: dict[str, Counter[str]] = {}
 
     def register(self, name: str, source: str | None, switches: RequestFaults) -> None:
         """Declare a service's switches and the event source that they govern (`aws.medical-imaging`)."""
         self._switches[name] = switches
+        self._struck[name] = Counter()
         self._chances[name] = random.Random(switches.seed)  # noqa: S311 - to be repeatable, not secret
         if source is not None:
             self._of_source[source] = name
@@ -84,9 +87,17 @@ class FaultSwitches:
             if switches is None or not value:
                 return False
             if isinstance(value, float):
-                return self._chances[name].random() < value
-            setattr(switches, switch, value - 1)
+                if self._chances[name].random() >= value:
+                    return False
+            else:
+                setattr(switches, switch, value - 1)
+            self._struck[name][switch] += 1
             return True
+
+    def struck(self) -> dict[str, dict[str, int]]:
+        """How often each fault has struck since the front started."""
+        with self._lock:
+            return {name: dict(counts) for name, counts in self._struck.items()}
 
     def deliveries(self, source: str) -> list[float]:
         """Delay in seconds of each delivery of an event; none where it is dropped."""

@@ -260,6 +260,10 @@ class Cloud:
         """All switches, as `/_rayline/faults` shows them."""
         return self._faults.document()
 
+    def faults_struck(self) -> dict[str, dict[str, int]]:
+        """How often each fault has struck, by service and switch."""
+        return self._faults.struck()
+
     def set_faults(self, document: Mapping[str, Any]) -> None:
         """Replace the switches of each service named; raises KeyError or pydantic.ValidationError for unknown
         ones.
