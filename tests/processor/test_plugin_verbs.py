@@ -198,3 +198,33 @@ def test_check_takes_names_and_all_without_a_site_profile(tmp_path: Path) -> Non
     neither = rayline(tmp_path, "plugins", "check")
     assert neither.returncode == 2
     assert "set RAYLINE_SITE_PROFILE, or pass --profile" in neither.stderr
+
+
+def test_check_lets_nothing_out_while_a_plugin_is_imported(tmp_path: Path) -> None:
+    install_plugin(
+        tmp_path,
+        "caller",
+        """
+        import socket
+
+        api = 1
+        name = "caller"
+        try:
+            socket.create_connection(("192.0.2.1", 443), timeout=1)
+        except OSError:
+            pass
+        """,
+    )
+    finished = rayline(tmp_path, "plugins", "check", "caller", "--json")
+    assert finished.returncode == 1
+    ((finding,),) = [each["findings"] for each in json.loads(finished.stdout)["plugins"]]
+    assert finding["code"] == "OPENS_CONNECTION"
+    assert "as it was imported" in finding["explanation"]
+
+
+def test_without_hypothesis_check_says_what_to_install(tmp_path: Path) -> None:
+    install_plugin(tmp_path, "refuser", ADMITS)
+    (tmp_path / "hypothesis.py").write_text("raise ModuleNotFoundError('no', name='hypothesis')")
+    finished = rayline(tmp_path, "plugins", "check", "refuser")
+    assert finished.returncode == 2
+    assert "pip install 'rayline[testing]'" in finished.stderr

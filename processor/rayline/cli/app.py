@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 
 from rayline.cli.plugin_verbs import SiteCommands
 from rayline.errors import ConfigurationError, RaylineError
@@ -57,10 +58,10 @@ def main() -> None:
     try:
         app()
     except ConfigurationError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except RaylineError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")

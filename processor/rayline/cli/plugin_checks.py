@@ -1,7 +1,8 @@
 """What ``rayline plugins check`` does: the conformance suite over the plugins of a site."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from rich.table import Table
@@ -11,6 +12,7 @@ from rayline.errors import ConfigurationError
 from rayline.profile import PluginProfile, SiteProfile
 from rayline.testing.conformance import examine
 from rayline.testing.findings import Finding, FindingCode
+from rayline.testing.probe import offline
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,24 @@ def check_plugins(
         entry = wanted.get(name, PluginProfile(name=name))
         if name in installed:
             version = version_of(installed[name])
-            try:
-                plugin = import_plugin(installed[name])
-            except ConfigurationError as error:
-                finding = Finding(name, "", FindingCode.NOT_LOADABLE, str(error))
-                checked.append(Checked(name, version, (finding,)))
-            else:
-                checked.append(Checked(name, version, tuple(examine(plugin, profile=entry))))
+            checked.append(Checked(name, version, tuple(_examine_installed(installed[name], entry))))
         elif entry.required:
             finding = Finding(name, "", FindingCode.NOT_INSTALLED, not_installed(name, installed))
             checked.append(Checked(name, "", (finding,)))
     return checked
+
+
+def _examine_installed(entry_point: EntryPoint, entry: PluginProfile) -> Iterator[Finding]:
+    with offline() as wanted:
+        try:
+            plugin = import_plugin(entry_point)
+        except ConfigurationError as error:
+            plugin = None
+            yield Finding(entry.name, "", FindingCode.NOT_LOADABLE, str(error))
+    if wanted:
+        yield Finding(entry.name, "", FindingCode.OPENS_CONNECTION, f"as it was imported, to {wanted[0]}")
+    if plugin is not None:
+        yield from examine(plugin, profile=entry)
 
 
 def table_of(checked: Iterable[Checked]) -> Table:

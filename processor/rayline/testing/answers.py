@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Final, get_args
 
 from rayline.aws import is_service_trouble
@@ -18,6 +20,7 @@ _ANSWERS: Final[dict[str, tuple[type, ...]]] = {
     "destinations": (list,),
     "transform_instance": (Instance,),
 }
+_LONGEST_TOLD: Final = 160
 _DECISIONS: Final = get_args(Approval.__annotations__["decision"])
 _IDENTITIES: Final = get_args(Destination.__annotations__["identity"])
 
@@ -69,21 +72,28 @@ def _wrong_destinations(answer: list[Any]) -> Wrong:
             yield FindingCode.WRONG_ANSWER, f"identity of {each.name} is not {' or '.join(_IDENTITIES)}"
 
 
-def wrong_in_error(error: BaseException) -> Wrong:
-    """What is wrong with a raised exception; trouble of AWS is waited for, whoever meets it."""
+def wrong_in_error(error: BaseException, package: str) -> Wrong:
+    """What is wrong with a raised exception; trouble of AWS is waited for, whoever meets it.
+
+    Args:
+        package: the plugin's, whose last line before the exception is told.
+    """
     if isinstance(error, RejectedEvent):
         yield from _wrong_reason(error.reason, error.explanation)
     elif not isinstance(error, RetryableError | ConfigurationError) and not is_service_trouble(error):
-        yield FindingCode.UNEXPECTED_EXCEPTION, f"it raised {type(error).__name__} at {_place(error)}"
+        told = f"{type(error).__name__}: {error}"[:_LONGEST_TOLD].rstrip(": ")
+        yield FindingCode.UNEXPECTED_EXCEPTION, f"it raised {told} ({_place(error, package)})"
 
 
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "an unknown place"
-    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+def _place(error: BaseException, package: str) -> str:
+    frames = [
+        (frame.f_globals.get("__name__", ""), frame, line) for frame, line in walk_tb(error.__traceback__)
+    ]
+    own = [each for each in frames if each[0].partition(".")[0] == package]
+    if not frames:
+        return "at an unknown place"
+    _, frame, line = (own or frames)[-1]
+    return f"{Path(frame.f_code.co_filename).name}:{line}"
 
 
 def text_of(answer: Any, error: BaseException | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rayline.events import Event, Uploaded, Verified
+from rayline.events import Evaluated, Event, Ingested, Trained, Uploaded, Verified
 from rayline.hookspecs import OBSERVERS, TRANSFORMERS
 from rayline.plugin import Destination, Evaluation, Instance, Receipt, Rejection
 from rayline.testing import phi, strategies
@@ -126,7 +126,24 @@ def _evaluation_case(evaluation: Evaluation) -> Case:
 
 def _event_case(event: Event, sees_phi: bool, **further: Any) -> Case:
     given_event = event if sees_phi else event.without_phi()
-    return Case(f"{event.kind} event", lambda: {"event": given_event, **further})
+    return Case(_told(event), lambda: {"event": given_event, **further})
+
+
+def _told(event: Event) -> str:
+    """Kind and state of an event, e.g. *an ingested event (image_set UPDATED)*."""
+    match event:
+        case Ingested():
+            state = f"{event.subject} {event.job_status or event.image_set_workflow_status}"
+        case Verified():
+            state = event.action
+        case Trained():
+            state = event.step_status
+        case Evaluated():
+            state = event.status
+        case Uploaded():
+            state = f"a key of {len(event.key)} characters"
+    article = "an" if event.kind[0] in "aeiou" else "a"
+    return f"{article} {event.kind} event ({state})"
 
 
 def _observer_cases(hook: str, sees_phi: bool) -> list[Case]:

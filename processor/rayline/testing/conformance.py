@@ -91,7 +91,7 @@ def examine(
         if isinstance(started.error, ConfigurationError):
             report.add("", FindingCode.NOT_LOADABLE, str(started.error))
         else:
-            report.add_all("settings_model", wrong_in_error(started.error))
+            report.add_all("settings_model", wrong_in_error(started.error, package))
         return report.findings
     loaded: LoadedPlugin = started.value
     for hook, code, explanation in (
@@ -203,7 +203,11 @@ class _Examination:
             )
             self._report.hung = seen.overran
             return seen
-        wrong = wrong_in_answer(self._hook, seen.value) if seen.error is None else wrong_in_error(seen.error)
+        wrong = (
+            wrong_in_answer(self._hook, seen.value)
+            if seen.error is None
+            else wrong_in_error(seen.error, self._package)
+        )
         self._report.add_all(self._hook, wrong, case.label)
         if self._pure and seen.connections:
             self._found(FindingCode.OPENS_CONNECTION, f"it wanted {seen.connections[0]}, given {case.label}")

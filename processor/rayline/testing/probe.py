@@ -26,7 +26,7 @@ _CONNECTING: Final = frozenset(
     }
 )
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _wanted: list[str] | None = None
 _hooked = False
 
@@ -72,12 +72,12 @@ def offline() -> Iterator[list[str]]:
         if not _hooked:
             sys.addaudithook(_audit)
             _hooked = True
-        wanted: list[str] = []
+        outer, wanted = _wanted, list[str]()
         _wanted = wanted
         try:
             yield wanted
         finally:
-            _wanted = None
+            _wanted = outer
 
 
 class _Collector(logging.Handler):
