@@ -6,6 +6,7 @@
                         │    ▲ ▲
                         │    │ └─────claim──── failed | waiting | dead        (runs again; dead, if replayed)
                         └────┘ claim by another, once lease + clock skew have passed
+    done | ignored | rejected ──reopen──▶ reopened ──claim──▶ in_progress          (a replay that asks for it)
 
 Each claim brings a new fencing token, and every later write of that claim is conditional on it: a worker that
 stalled past its lease cannot record anything. An effect that ended is never run again, whatever the plugin's
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 FinalState = Literal["done", "ignored", "rejected"]
 OpenState = Literal["failed", "waiting"]
 DEAD = "dead"
+REOPENED = "reopened"
 FINAL_STATES: frozenset[str] = frozenset({"done", "ignored", "rejected"})
 
 _RETENTION = timedelta(days=400)
@@ -84,6 +86,11 @@ class EffectState:
     version: str = ""
     reason: str = ""
     at: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is never run again, unless it is reopened."""
+        return self.state in FINAL_STATES
 
     @classmethod
     def of(cls, attribute: Mapping[str, Any]) -> "EffectState":
@@ -370,6 +377,45 @@ class EffectLedger:
                         },
                     )
                 )
+
+    def reopen(self, identity: EventIdentity, effects: Sequence[str], *, by: str) -> int:
+        """Make effects that have ended claimable again, as if they had never run. Returns how many were.
+
+        Args:
+            by: who asks; he, the time and how the effect had ended stay in the item's ``replays``.
+        """
+        states = self.states(identity)
+        reopened = 0
+        for effect in effects:
+            state = states.get(effect)
+            if state is None or not state.has_ended:
+                continue
+            trail = {"effect": effect, "was": state.state, "by": by, "at": timestamp(self._clock())}
+            values = {
+                ":reopened": REOPENED,
+                ":none": 0,
+                ":empty": [],
+                ":trail": [trail],
+                ":fresh": secrets.token_hex(8),
+                ":token": state.token,
+                ":ended": state.state,
+            }
+            fields = ("token", "state", "reason", "attempts", "crashes", "replays")
+            try:
+                self._conditional(
+                    self._update(
+                        identity,
+                        "SET #e.#state = :reopened, #e.#token = :fresh, #e.#attempts = :none, #e.#crashes = :none, "
+                        "#replays = list_append(if_not_exists(#replays, :empty), :trail) REMOVE #e.#reason",
+                        "#e.#token = :token AND #e.#state = :ended",
+                        {"#e": effect, **{f"#{field}": field for field in fields}},
+                        {name: to_attribute(value) for name, value in values.items()},
+                    )
+                )
+            except LeaseLost:
+                continue  # somebody else reopened it just now
+            reopened += 1
+        return reopened
 
     def release(self, identity: EventIdentity, effect: str, token: str) -> None:
         """Give up a claim that is still held under ``token``, so that the next delivery need not wait for its lease."""

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -87,6 +87,8 @@ class MessageHandler:
         with structlog.contextvars.bound_contextvars(kind=message.kind, identity=identity):
             outcome = self._runtime.dispatcher.observe(message, identity)
             disposition = self._disposition(outcome, receive_count)
+            if disposition.failure is not None:
+                disposition = replace(disposition, failure=replace(disposition.failure, identity=identity))
             if disposition.action == "dead_letter":
                 self._runtime.effects.bury(identity)
             return self._parked(identity, body, outcome, disposition)

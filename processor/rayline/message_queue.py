@@ -18,10 +18,12 @@ class DeadLetter:
     Attributes:
         reason: a reason code, e.g. ``PLUGIN_FAILED``.
         explanation: one sentence for people.
+        identity: the event's, where it is one; a keyed hash, so that a replay can show what was done.
     """
 
     reason: str
     explanation: str
+    identity: str = ""
 
 
 class MessageQueue:
@@ -70,6 +72,7 @@ class MessageQueue:
         attributes = {
             "reason": why.reason,
             "explanation": why.explanation,
+            "identity": why.identity,
             "received": str(message.receive_count),
         }
         self._sqs.send_message(

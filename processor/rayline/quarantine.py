@@ -112,6 +112,22 @@ class Quarantine:
                 if entry["Key"].endswith("/reason.json"):
                     yield self.record(entry["Key"].split("/")[1])
 
+    def forget(self, record: QuarantineRecord) -> None:
+        """Take an entry's record out, unless it came in again since ``record`` was read; its content may stay."""
+        key = f"{self._site}/{record.entry_id}/reason.json"
+        try:
+            response = self._s3.get_object(Bucket=self._bucket, Key=key)
+            if QuarantineRecord(**json.loads(response["Body"].read())) == record:
+                self._s3.delete_object(Bucket=self._bucket, Key=key, IfMatch=response["ETag"])
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in (
+                "NoSuchKey",
+                "404",
+                "PreconditionFailed",
+                "412",
+            ):
+                raise
+
     def remove(self, entry_id: str) -> None:
         """Delete an entry; its versions stay until the bucket's lifecycle ends them."""
         for name in ("reason.json", "object"):

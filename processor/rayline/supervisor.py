@@ -252,11 +252,12 @@ class Supervisor:
                 message, backoff_seconds(message.receive_count) if message.receive_count > 1 else 0
             )
         else:
+            identity = worker.holding.identity if worker.holding else ""
             if worker.holding is not None:
                 self._runtime.effects.bury(worker.holding.identity)
             reason = PLUGIN_TIMEOUT if worker.blamed else PLUGIN_CRASHED if worker.calls else WORKER_DIED
             effect = worker.blamed or (worker.calls[-1].effect if worker.calls else "")
-            self._queue.dead_letter(message, DeadLetter(reason, effect))
+            self._queue.dead_letter(message, DeadLetter(reason, effect, identity))
             _log.error("message_dead_lettered", reason=reason)
 
     def _guarded(self, worker: _WorkerState, act: Callable[[], None]) -> None:

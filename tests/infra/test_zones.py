@@ -280,7 +280,9 @@ def test_image_sets_are_reached_as_agreed(graph: Graph, role: str, action: str, 
         ("processor", "dynamodb:UpdateItem", "effects", True),
         ("processor", "dynamodb:PutItem", "model-metrics", True),
         ("operator", "dynamodb:UpdateItem", "image-tracking", True),
-        ("operator", "dynamodb:UpdateItem", "effects", False),
+        ("operator", "dynamodb:UpdateItem", "effects", True),  # a replay reopens what has ended
+        ("operator", "dynamodb:PutItem", "effects", False),
+        ("operator", "dynamodb:DeleteItem", "effects", False),
         ("operator", "dynamodb:DeleteItem", "image-tracking", False),
         ("operator", "dynamodb:Query", "effects", True),
         ("training", "dynamodb:GetItem", "image-tracking", False),
@@ -293,6 +295,33 @@ def test_ledgers_are_reached_as_agreed(
 ) -> None:
     account = graph.outputs["account_id"]
     arn = f"arn:aws:dynamodb:us-east-1:{account}:table/rayline-{graph.stack}-{table}"
+    assert allows(role_policy(graph, role), action, arn) is allowed
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "resource", "allowed"),
+    [
+        ("operator", "sqs:ReceiveMessage", "sqs:{events}-events-dlq", True),
+        ("operator", "sqs:DeleteMessage", "sqs:{events}-events-dlq", True),
+        ("operator", "sqs:SendMessage", "sqs:{events}-events-dlq", False),
+        ("operator", "sqs:SendMessage", "sqs:{events}-events", True),
+        ("operator", "sqs:ReceiveMessage", "sqs:{events}-events", False),
+        ("operator", "sqs:DeleteMessage", "sqs:{events}-events", False),
+        ("operator", "events:StartReplay", "events:archive/{events}-aws", True),
+        ("operator", "events:StartReplay", "events:archive/{events}-own", True),
+        ("operator", "events:StartReplay", "events:archive/somebody-elses", False),
+        ("operator", "events:DescribeReplay", "events:replay/{events}-aws-20260101", True),
+        ("operator", "events:DescribeReplay", "events:replay/somebody-elses", False),
+        ("processor", "sqs:ReceiveMessage", "sqs:{events}-events-dlq", False),
+        ("processor", "events:StartReplay", "events:archive/{events}-aws", False),
+        ("uploader", "sqs:SendMessage", "sqs:{events}-events", False),
+    ],
+)
+def test_only_operators_replay_and_only_what_is_the_stacks(
+    graph: Graph, role: str, action: str, resource: str, allowed: bool
+) -> None:
+    service, _, name = resource.format(events=f"rayline-{graph.stack}").partition(":")
+    arn = f"arn:aws:{service}:us-east-1:{graph.outputs['account_id']}:{name}"
     assert allows(role_policy(graph, role), action, arn) is allowed
 
 

@@ -2,10 +2,21 @@
 
 import typer
 
-from rayline.cli import events, health, plugins, process, quarantine, reconcile, status, upload, verify
+from rayline.cli import (
+    events,
+    health,
+    plugins,
+    process,
+    quarantine,
+    reconcile,
+    replay,
+    status,
+    upload,
+    verify,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the processor's verbs."""
-    for module in (process, health, upload, status, verify, quarantine, reconcile, plugins, events):
+    for module in (process, health, upload, status, verify, quarantine, reconcile, replay, plugins, events):
         module.register(app)

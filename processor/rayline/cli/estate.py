@@ -7,6 +7,7 @@ from rayline.hashing import KeyedHash
 from rayline.instances import InstanceLedger
 from rayline.outbox import Outbox
 from rayline.quarantine import Quarantine
+from rayline.release import Releaser
 from rayline.runtime import utc_now
 from rayline.settings import Settings, load_settings
 from rayline.verification import Verifier
@@ -20,6 +21,7 @@ class Estate:
     clients: Clients
     ledger: InstanceLedger
     quarantine: Quarantine
+    releaser: Releaser
     verifier: Verifier
 
 
@@ -56,11 +58,13 @@ def open_estate() -> Estate:
         event_bus=settings.event_bus,
         clock=utc_now,
     )
+    quarantine = Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=utc_now)
     return Estate(
         settings=settings,
         clients=clients,
         ledger=ledger,
-        quarantine=Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=utc_now),
+        quarantine=quarantine,
+        releaser=Releaser(clients, settings, ledger, quarantine),
         verifier=Verifier(
             clients.dynamodb,
             ledger,

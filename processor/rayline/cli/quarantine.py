@@ -10,7 +10,6 @@ from rich.table import Table
 
 from rayline.cli.estate import open_estate
 from rayline.errors import RaylineError
-from rayline.names import RELEASED_FOLDER, UPLOAD_PREFIX
 
 
 class NotAnUpload(RaylineError):
@@ -67,14 +66,8 @@ def register(app: typer.Typer) -> None:
         if not record.origin_key:
             # A message, an event, or a file that HealthImaging refused: that one is de-identified already.
             raise NotAnUpload(
-                f"{entry_id} is no object as a sender uploaded it; have the image sent or verified again"
+                f"{entry_id} is no object as a sender uploaded it; `rayline replay --from quarantine` sends "
+                "messages and events again"
             )
-        estate.clients.s3.put_object(
-            Bucket=estate.settings.uploads_bucket,
-            Key=f"{UPLOAD_PREFIX}{estate.settings.site}/{RELEASED_FOLDER}{entry_id}",
-            Body=estate.quarantine.content(entry_id),
-            ContentType="application/dicom",
-        )
-        estate.ledger.mark_released(entry_id)
-        estate.quarantine.remove(entry_id)
+        estate.releaser.release(record)
         typer.echo(f"{entry_id} was uploaded again")

@@ -153,10 +153,12 @@ class InMemoryS3:
         return versions[-1]
 
     def delete_object(
-        self, *, Bucket: str, Key: str, VersionId: str | None = None, **_: Any
+        self, *, Bucket: str, Key: str, VersionId: str | None = None, IfMatch: str | None = None, **_: Any
     ) -> dict[str, Any]:
         bucket = self._bucket(Bucket, "DeleteObject")
         versions = bucket.keys.get(Key, [])
+        if IfMatch is not None and self.head_object(Bucket=Bucket, Key=Key)["ETag"] != IfMatch:
+            raise aws_error("PreconditionFailed", "the object has changed", "DeleteObject")
         if VersionId is not None:
             bucket.keys[Key] = [each for each in versions if each.version_id != VersionId]
             return {"VersionId": VersionId}
