@@ -87,9 +87,9 @@ class MessageHandler:
         with structlog.contextvars.bound_contextvars(kind=message.kind, identity=identity):
             outcome = self._runtime.dispatcher.observe(message, identity)
             disposition = self._disposition(outcome, receive_count)
-            if disposition.failure is not None:
-                disposition = replace(disposition, failure=replace(disposition.failure, identity=identity))
             if disposition.action == "dead_letter":
+                assert disposition.failure is not None
+                disposition = replace(disposition, failure=replace(disposition.failure, identity=identity))
                 self._runtime.effects.bury(identity)
             return self._parked(identity, body, outcome, disposition)
 

@@ -9,6 +9,8 @@ from support.manual_clock import ManualClock
 from support.processor_estate import SITE, ProcessorEstate, aws_error
 
 from rayline.dispatcher import Outcome
+from rayline.effects import event_identity
+from rayline.envelopes import parse_message
 from rayline.errors import RetryableError
 from rayline.events import Uploaded
 from rayline.handler import DELETE, Disposition, MessageHandler
@@ -83,8 +85,11 @@ def test_the_last_receipt_of_a_message_that_fails_dead_letters_it_with_its_reaso
     last = estate.settings.max_receive_count
     dispositions = [handling.handler.handle(body, receipt) for receipt in range(1, last + 1)]
     assert [each.action for each in dispositions] == ["return"] * (last - 1) + ["dead_letter"]
+    event = parse_message(body, SITE)
+    assert isinstance(event, Uploaded)
+    identity = event_identity(event, handling.runtime.services.keyed_hash)
     assert dispositions[-1].failure == DeadLetter(
-        "PLUGIN_FAILED", "rayline.intake: the plugin failed with KeyError"
+        "PLUGIN_FAILED", "rayline.intake: the plugin failed with KeyError", identity
     )
     assert effect_states(handling) == {"on_uploaded:rayline.intake": "dead"}
     # Brought back, e.g. by a replay once the fault is mended, it is not too late.
