@@ -228,3 +228,22 @@ def test_without_hypothesis_check_says_what_to_install(tmp_path: Path) -> None:
     finished = rayline(tmp_path, "plugins", "check", "refuser")
     assert finished.returncode == 2
     assert "pip install 'rayline[testing]'" in finished.stderr
+
+
+def test_check_survives_a_plugin_that_ends_the_process_or_prints(tmp_path: Path) -> None:
+    install_plugin(
+        tmp_path,
+        "ender",
+        ADMITS.replace("refuser", "ender").replace("return None", "__import__('os')._exit(7)"),
+    )
+    install_plugin(
+        tmp_path, "talker", ADMITS.replace("refuser", "talker") + "\n    print('hello from the import')\n"
+    )
+    finished = rayline(tmp_path, "plugins", "check", "ender", "talker", "--json")
+    assert finished.returncode == 1
+    ender, talker = json.loads(finished.stdout)["plugins"]
+    assert [(each["code"], each["explanation"]) for each in ender["findings"]] == [
+        ("CRASHED", "the process ended with exit code 7")
+    ]
+    assert talker["findings"] == []
+    assert "hello from the import" in finished.stderr

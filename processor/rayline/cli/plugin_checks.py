@@ -1,10 +1,15 @@
 """What ``rayline plugins check`` does: the conformance suite over the plugins of a site."""
 
+import multiprocessing
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
-from typing import Any
+from multiprocessing.connection import Connection
+from typing import Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from rayline.discovery import import_plugin, installed_plugins, not_installed, version_of
@@ -13,6 +18,8 @@ from rayline.profile import PluginProfile, SiteProfile
 from rayline.testing.conformance import examine
 from rayline.testing.findings import Finding, FindingCode
 from rayline.testing.probe import offline
+
+_LIMIT_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,49 @@ def check_plugins(
         entry = wanted.get(name, PluginProfile(name=name))
         if name in installed:
             version = version_of(installed[name])
-            checked.append(Checked(name, version, tuple(_examine_installed(installed[name], entry))))
+            checked.append(Checked(name, version, tuple(_examine_apart(name, entry))))
         elif entry.required:
             finding = Finding(name, "", FindingCode.NOT_INSTALLED, not_installed(name, installed))
             checked.append(Checked(name, "", (finding,)))
     return checked
 
 
-def _examine_installed(entry_point: EntryPoint, entry: PluginProfile) -> Iterator[Finding]:
+def _examine_apart(name: str, entry: PluginProfile) -> list[Finding]:
+    """Examine an installed plugin in a process of its own, which it may take down, block or print to."""
+    spawning = multiprocessing.get_context("spawn")
+    receiving, sending = spawning.Pipe(duplex=False)
+    process = spawning.Process(target=_examine_here, args=(sending, name, entry), daemon=True)
+    process.start()
+    sending.close()
+    try:
+        if not receiving.poll(_LIMIT_SECONDS):
+            return [Finding(name, "", FindingCode.TOO_SLOW, f"the suite took more than {_LIMIT_SECONDS:g} s")]
+        answer = receiving.recv()
+    except EOFError:
+        process.join()
+        return [
+            Finding(name, "", FindingCode.CRASHED, f"the process ended with exit code {process.exitcode}")
+        ]
+    finally:
+        process.kill()
+        process.join()
+        receiving.close()
+    if isinstance(answer, ConfigurationError):
+        raise answer
+    findings: list[Finding] = answer
+    return findings
+
+
+def _examine_here(sending: Connection, name: str, entry: PluginProfile) -> None:
+    # Standard output is the report's; a plugin that prints as it is imported must not end up in it.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        sending.send(list(_examine(installed_plugins()[name], entry)))
+    except ConfigurationError as error:
+        sending.send(error)
+
+
+def _examine(entry_point: EntryPoint, entry: PluginProfile) -> Iterator[Finding]:
     with offline() as wanted:
         try:
             plugin = import_plugin(entry_point)
@@ -78,7 +120,7 @@ def table_of(checked: Iterable[Checked]) -> Table:
     for each in checked:
         for finding in each.findings:
             seen = f"{finding.explanation}\n{finding.fix}"
-            table.add_row(each.plugin, each.version, finding.code.value, finding.hook, seen)
+            table.add_row(each.plugin, each.version, finding.code.value, finding.hook, escape(seen))
         if not each.findings:
             table.add_row(each.plugin, each.version, "none", "", "")
     return table

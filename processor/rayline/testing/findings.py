@@ -13,6 +13,8 @@ class FindingCode(StrEnum):
     NOT_INSTALLED = "NOT_INSTALLED"
     # The processor would not start with it: import, api, name, hooks, policies or settings are wrong.
     NOT_LOADABLE = "NOT_LOADABLE"
+    # It took down the process that examined it; `rayline plugins check` goes on with the next.
+    CRASHED = "CRASHED"
     # It imports something of Rayline beside rayline.plugin and rayline.testing.
     FOREIGN_IMPORT = "FOREIGN_IMPORT"
     # A policy that cannot be meant: a timeout beyond what a message can be held, PHI without need, a hook it lacks.
@@ -60,6 +62,7 @@ class FindingCode(StrEnum):
 FIXES: Final[Mapping[FindingCode, str]] = {
     FindingCode.NOT_INSTALLED: "install it, or take it out of the site profile",
     FindingCode.NOT_LOADABLE: "mend what the explanation names; the processor refuses to start for the same reason",
+    FindingCode.CRASHED: "never end the process; look at what native code it calls",
     FindingCode.FOREIGN_IMPORT: "import from rayline.plugin, and in tests from rayline.testing; nothing else is kept",
     FindingCode.POLICY_NOT_SENSIBLE: "correct the Policy in `policies`, or the site profile's override of it",
     FindingCode.SETTING_NOT_DOCUMENTED: "give it Field(description=...), or a line under Attributes: in the docstring",
