@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from support.local_cloud import LocalCloud
@@ -88,15 +89,21 @@ class IdleTask:
         pass
 
 
-def test_a_kill_waits_until_an_effect_is_unfinished(plan: Plan) -> None:
-    looks = iter([0, 0, 4, 0, 0, 2, 2])
+def test_a_kill_waits_for_its_work_and_strikes_only_while_effects_are_unfinished(plan: Plan) -> None:
+    looks = iter([0, 0, 4, 0, 0, 0, 2, 3])
+    asked: list[str] = []
+
+    def unfinished(target: str) -> int:
+        asked.append(target)
+        return next(looks)
+
     task = IdleTask()
-    killer = Killer([task, task], lambda: next(looks), wall_clock=lambda: 5.0)  # type: ignore[list-item]
-    one = next(one for one in plan.rounds if one.victim == "supervisor" and one.pause_seconds < 1)
+    killer = Killer([task, task], unfinished, wall_clock=lambda: 5.0)  # type: ignore[list-item]
+    one = replace(plan.rounds[0], victim="supervisor", target="on_ingested", pause_seconds=0.0)
     kill = killer.strike(one)
-    # Seen at work (4), over by the time of the kill (0), idle (0), at work (2), and still so.
-    assert (kill.unfinished, task.killed) == (2, 1)
-    assert next(looks, None) is None
+    # At work (4), over by the time of the kill (0, 0), idle (0), at work (2), and effects still unfinished (3).
+    assert asked == ["on_ingested"] * 3 + ["any"] + ["on_ingested"] * 3 + ["any"]
+    assert (kill.target, kill.unfinished, task.killed) == ("on_ingested", 3, 1)
 
 
 def test_disorder_moves_and_doubles_messages_and_loses_none(local_cloud: LocalCloud) -> None:

@@ -26,9 +26,9 @@ from rayline_local.chaos.verdict import Comparison, SentUpload, Verdict
 MOMENT = "2026-11-21T14:00:10+00:00"
 EPOCH = 1_795_269_610.0
 KILLS = [
-    Kill(1, "worker", 0, 3, EPOCH - 20),
-    Kill(2, "task", 1, 1, EPOCH - 5),
-    Kill(3, "worker", 0, 2, EPOCH + 9),
+    Kill(1, "worker", 0, "any", 3, EPOCH - 20),
+    Kill(2, "task", 1, "any", 1, EPOCH - 5),
+    Kill(3, "worker", 0, "any", 2, EPOCH + 9),
 ]
 
 

@@ -24,7 +24,7 @@ _PROFILE: Final = "config/site/chaos.yaml"
 #: short leases, so that what a kill leaves behind is taken up again within seconds
 _SETTINGS: Final = {
     "siteProfile": _PROFILE,
-    "batchQuietSeconds": "2",
+    "batchQuietSeconds": "1",
     "studyQuietSeconds": "2",
     "parkAfterSeconds": "5",
     "leaseSeconds": "3",

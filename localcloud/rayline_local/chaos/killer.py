@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rayline_local.chaos.plan import Round, Victim
+from rayline_local.chaos.plan import Round, Target, Victim
 from rayline_local.demo.processor import ProcessorProcess
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.02
+#: after so long without the work that a kill is to break off, any other will do
+_TARGET_SECONDS = 12.0
 _PATIENCE_SECONDS = 60.0
 
 
@@ -19,6 +21,7 @@ class Kill:
     """One kill.
 
     Attributes:
+        target: the work that was under way.
         unfinished: effects that had not ended, seen in the ledger right before.
         at: when, in epoch seconds.
     """
@@ -26,6 +29,7 @@ class Kill:
     number: int
     victim: Victim
     task: int
+    target: Target
     unfinished: int
     at: float
 
@@ -40,7 +44,7 @@ class Killer:
     def __init__(
         self,
         tasks: Sequence[ProcessorProcess],
-        unfinished: Callable[[], int],
+        unfinished: Callable[[Target], int],
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._tasks = tasks
@@ -55,27 +59,32 @@ class Killer:
             NothingUnderWay: nothing was at work for a minute.
             ProcessorEnded: a task ended by itself.
         """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        pause = one.pause_seconds
-        while time.monotonic() < deadline:
-            self._wait_for_work(deadline)
+        started = time.monotonic()
+        pause, target = one.pause_seconds, one.target
+        while (waited := time.monotonic() - started) < _PATIENCE_SECONDS:
+            if waited > _TARGET_SECONDS:
+                target = "any"
+            if not self._unfinished(target):
+                self._look_on()
+                continue
             time.sleep(pause)
             victim = self._victim(one)
-            unfinished = self._unfinished()
+            # An import that is about to start is no effect of the ledger, and unfinished all the same.
+            unfinished = self._unfinished("any") or self._unfinished(target)
             if victim is None or not unfinished:
                 pause /= 2  # it was over too soon
+                self._look_on()
                 continue
             victim()
-            kill = Kill(len(self.kills) + 1, one.victim, one.task, unfinished, self._wall_clock())
+            kill = Kill(len(self.kills) + 1, one.victim, one.task, target, unfinished, self._wall_clock())
             self.kills.append(kill)
             return kill
         raise NothingUnderWay(f"nothing was under way in round {one.number}")
 
-    def _wait_for_work(self, deadline: float) -> None:
-        while not self._unfinished() and time.monotonic() < deadline:
-            for task in self._tasks:
-                task.check()
-            time.sleep(LOOK_SECONDS)
+    def _look_on(self) -> None:
+        for task in self._tasks:
+            task.check()
+        time.sleep(LOOK_SECONDS)
 
     def _victim(self, one: Round) -> Callable[[], None] | None:
         """The kill as an act, None while there is nobody to kill."""

@@ -8,6 +8,7 @@ from typing import Any
 from rayline.dynamodb import Item, scan
 from rayline.effects import FINAL_STATES
 from rayline.names import EstateNames
+from rayline_local.chaos.plan import Target
 from rayline_local.running import RunningFront
 from rayline_local.tasks import root_client
 
@@ -91,9 +92,13 @@ class LedgerView:
             "QueueUrl"
         ]
 
-    def unfinished(self) -> int:
-        """Effects that have begun and not ended."""
-        return sum(self._open_effects()[0].values())
+    def unfinished(self, target: Target = "any") -> int:
+        """Effects that have begun and not ended, or import batches that are sealed and not started."""
+        if target == "sealed batch":
+            items = scan(self._dynamodb, self._names.image_tracking_table)
+            return sum(item.get("type") == "batch" and item["state"] == "sealed" for item in items)
+        effects, _ = self._open_effects()
+        return sum(count for name, count in effects.items() if target == "any" or name.startswith(target))
 
     def read(self) -> Ledger:
         """Everything."""

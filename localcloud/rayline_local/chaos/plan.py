@@ -13,12 +13,17 @@ from rayline_local.chaos.inputs import Upload, copies, made_up_inputs
 from rayline_local.front.emulated_faults import EMULATED
 
 Victim = Literal["worker", "supervisor", "task", "all tasks"]
+#: work to wait for before a kill: any unfinished effect, one of a hook, or a batch whose import is about to start
+Target = Literal["any", "on_uploaded", "on_ingested", "on_verified", "sealed batch"]
 PacsMode = Literal["up", "down", "refuses", "breaks off", "stalls"]
 
 KILLS_LEAST: Final = 20
 _COPY_SHARE: Final = 0.06
 #: the supervisor alone dies seldom, and a whole task, supervisor and workers at once, more seldom still
 _VICTIMS: Final[tuple[Victim, ...]] = ("worker",) * 14 + ("supervisor",) * 3 + ("task",) * 2 + ("all tasks",)
+_TARGETS: Final[tuple[Target, ...]] = (
+    ("any", "on_uploaded") * 2 + ("on_ingested", "sealed batch") * 3 + ("on_verified",) * 2
+)
 _PACS: Final[tuple[PacsMode, ...]] = ("up", "down", "refuses", "breaks off", "stalls")
 _PHASE_ROUNDS_MOST: Final = 3
 
@@ -64,7 +69,8 @@ class Round:
         victim: whom the kill takes.
         task: which of the processor's tasks it strikes.
         choice: which of the task's workers, as a fraction of their number.
-        pause_seconds: how long work goes on, once it is under way, until the kill.
+        target: the work that must be under way, where it comes soon.
+        pause_seconds: how long that work goes on until the kill.
     """
 
     number: int
@@ -75,6 +81,7 @@ class Round:
     victim: Victim
     task: int
     choice: float
+    target: Target
     pause_seconds: float
 
 
@@ -176,7 +183,9 @@ def _round(
         victim=chance.choice(_VICTIMS),
         task=chance.randrange(tasks),
         choice=chance.random(),
-        pause_seconds=round(chance.uniform(0, 1.5), 2),
+        target=chance.choice(_TARGETS if later else _TARGETS[:-2]),
+        # Mostly at once: what a kill is to break off is soon over.
+        pause_seconds=round(chance.choice((0, 0, chance.uniform(0, 1.5))), 2),
     )
 
 

@@ -126,7 +126,10 @@ class Chaos:
             self._queue.stir(one.disorder)
             kill = self._killer.strike(one)
             display.advance("killed", kill.number)
-            display.say("killed", f"a {kill.victim}, with {kill.unfinished} effects unfinished")
+            told = f"{kill.victim}, at work: {kill.target}, with {kill.unfinished} effects unfinished"
+            display.say("killed", told)
+            if not self._console.is_terminal:
+                self._console.print(f"kill {kill.number}: {told}", highlight=False)
 
     def _misbehave(self, phase: Phase) -> None:
         self._estate.set_faults(phase.faults)
