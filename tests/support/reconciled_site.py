@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -200,16 +200,28 @@ class ReconciledSite:
         return verifier.verify([Verification(image_set_id, "1", "NORMAL", f"of {PATIENT}")], "dr-x")[0]
 
     def everything_arrives(self) -> None:
-        """Handle what is in the queue, and what that brings about, until nothing is."""
-        while bodies := self.estate.messages():
-            for body in bodies:
+        """Handle what is in the queue and what that brings about, the ends of import jobs included, to the end."""
+        for _ in range(20):
+            for body in self.estate.messages():
                 disposition = self.handler.handle(body, 1)
                 if disposition != DELETE:
                     self.clock.pass_time(disposition.seconds)
                     self.estate.sqs.send_message(QueueUrl=self.estate.settings.queue_url, MessageBody=body)
-        for item in self.estate.tracked("batch"):
-            if item["state"] == "started":
-                self.job_ended(item["job_id"])
+            self.services.batches.seal_current()
+            started = [item for item in self.estate.tracked("batch") if item["state"] == "started"]
+            for item in started:
+                self.handle(self.job_ended(item["job_id"]))
+            if not started and self.queued("Messages") == 0:
+                return
+        raise AssertionError("messages keep coming")
+
+    def queued(self, *kinds: str) -> int:
+        """Messages in the queue, delayed ones too unless ``kinds`` says otherwise."""
+        names: Any = [f"ApproximateNumberOf{kind}" for kind in kinds or ("Messages", "MessagesDelayed")]
+        answer = self.estate.sqs.get_queue_attributes(
+            QueueUrl=self.estate.settings.queue_url, AttributeNames=names
+        )
+        return sum(int(answer["Attributes"][name]) for name in names)
 
     @contextlib.contextmanager
     def s3_in_trouble(self) -> Iterator[None]:
@@ -251,14 +263,7 @@ class ReconciledSite:
             sorted(map(json.dumps, self.estate.dynamodb.scan(TableName=name)["Items"]))
             for name in (settings.effects_table, settings.image_tracking_table)
         ]
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-        queue = self.estate.sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=names)
         kept = self.estate.s3.list_object_versions(Bucket=settings.quarantine_bucket)
         versions = [(each["Key"], each["VersionId"]) for each in kept.get("Versions", [])]
         jobs = self.imaging.list_dicom_import_jobs(datastoreId=settings.datastore_id)["jobSummaries"]
-        return json.dumps([tables, queue["Attributes"], versions, len(jobs)])
-
-
-def an_hour_ago(clock: ManualClock) -> datetime:
-    """An hour before now."""
-    return clock.now - timedelta(hours=1)
+        return json.dumps([tables, self.queued(), versions, len(jobs)])
