@@ -95,10 +95,13 @@ def _examine_apart(name: str, entry: PluginProfile) -> list[Finding]:
 def _examine_here(sending: Connection, name: str, entry: PluginProfile) -> None:
     # Standard output is the report's; a plugin that prints as it is imported must not end up in it.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answer: list[Finding] | ConfigurationError
     try:
-        sending.send(list(_examine(installed_plugins()[name], entry)))
+        answer = list(_examine(installed_plugins()[name], entry))
     except ConfigurationError as error:
-        sending.send(error)
+        answer = error
+    sys.stdout.flush()  # the process is killed once it has answered
+    sending.send(answer)
 
 
 def _examine(entry_point: EntryPoint, entry: PluginProfile) -> Iterator[Finding]:
