@@ -55,9 +55,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Compare the ledgers with S3, HealthImaging and SageMaker, and repair what is missing.
 
-        A repair sends an event again or a reminder; run it again to see that it helped. Like `rayline process`, it
-        needs the task's settings and secrets: `rayline local exec -- rayline reconcile` gives it those on this
-        machine.
+        A repair sends an event again or a reminder; run it again to see that it helped. It needs the task's settings,
+        secrets and role, which `rayline local exec --role processor -- rayline reconcile` gives it on this machine.
         """
         runtime = build_runtime(
             load_settings(), load_secrets(), clients=Clients(), watch=Unwatched(), owner="reconcile"
