@@ -117,8 +117,6 @@ class MessageHandler:
             case ReconcileDue():
                 self._reconcile()
                 return None
-            case _:
-                return None
 
     def _reconcile(self) -> None:
         services = self._runtime.services

@@ -131,7 +131,7 @@ class Account:
 
     def quarantine(self) -> dict[str, dict[str, Any]]:
         """Each entry's record by entry id; an entry without its object fails."""
-        held = self.objects("quarantine")
+        held = {key: body for key, body in self.objects("quarantine").items() if "/parked/" not in key}
         records = {key.split("/")[1]: json.loads(held[key]) for key in held if key.endswith("/reason.json")}
         for key in held:
             assert key.split("/")[1] in records, f"{key} has no reason beside it"
