@@ -231,6 +231,22 @@ def test_the_processor_s_requests_to_emulated_services_can_be_throttled(
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
 
 
+def test_a_refused_upload_leaves_its_connection_in_order(
+    local_cloud: LocalCloud, processor_clients: Any
+) -> None:
+    bucket = f"faults-{uuid.uuid4().hex[:8]}"
+    local_cloud.client("s3").create_bucket(Bucket=bucket)
+    assert local_cloud.control("PUT", "faults", {"s3": {"throttle_share": 0.5, "seed": 1}})[0] == 200
+    s3, outcomes = processor_clients("s3"), Counter[str]()
+    for number in range(30):
+        try:
+            s3.put_object(Bucket=bucket, Key=str(number), Body=b"x" * 200_000)
+            outcomes["stored"] += 1
+        except ClientError as error:
+            outcomes[error.response["Error"]["Code"]] += 1
+    assert set(outcomes) == {"stored", "SlowDown"}
+
+
 def test_an_emulated_service_can_carry_out_what_it_denies(
     local_cloud: LocalCloud, processor_clients: Any
 ) -> None:

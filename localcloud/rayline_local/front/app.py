@@ -101,6 +101,11 @@ class Front:
             return
         fault = self._faults.strike(service, scope)
         if fault == "throttled":
+            try:
+                # Unread, its body would be taken for the connection's next request.
+                await read_request(scope, receive)
+            except ClientDisconnected:
+                return
             await refuse(send, service, fault)
             return
         if fault == "lost answer":
