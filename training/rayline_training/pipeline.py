@@ -19,7 +19,6 @@ from rayline.errors import ConfigurationError
 from rayline.names import EstateNames
 
 PREPROCESS_STEP: Final = "Preprocess"
-TRAIN_STEP: Final = "Train"
 EVALUATE_STEP: Final = "Evaluate"
 CHECK_STEP: Final = "CheckAccuracy"
 REGISTER_STEP: Final = "Register"

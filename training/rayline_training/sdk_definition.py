@@ -42,6 +42,7 @@ from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train import ModelTrainer
 
 from rayline.names import EstateNames
+from rayline.names import TRAIN_STEP
 from rayline_training import pipeline as plan
 from rayline_training.metrics_log import METRIC_EXPRESSIONS
 from rayline_training.pipeline import PipelineSettings
@@ -181,7 +182,7 @@ class _PipelineBuilder:
         ).with_metric_definitions(
             [MetricDefinition(name=name, regex=regex) for name, regex in METRIC_EXPRESSIONS.items()]
         )
-        return TrainingStep(plan.TRAIN_STEP, step_args=trainer.train(), retry_policies=_retries())
+        return TrainingStep(TRAIN_STEP, step_args=trainer.train(), retry_policies=_retries())
 
     def evaluate(self, preprocess: Any, train: Any) -> tuple[Any, Any]:
         evaluation = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
