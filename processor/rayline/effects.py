@@ -399,14 +399,16 @@ class EffectLedger:
                 ":fresh": secrets.token_hex(8),
                 ":token": state.token,
                 ":ended": state.state,
+                ":now": trail["at"],
             }
-            fields = ("token", "state", "reason", "attempts", "crashes", "replays")
+            fields = ("token", "state", "reason", "at", "attempts", "crashes", "replays")
             try:
                 self._conditional(
                     self._update(
                         identity,
-                        "SET #e.#state = :reopened, #e.#token = :fresh, #e.#attempts = :none, #e.#crashes = :none, "
-                        "#replays = list_append(if_not_exists(#replays, :empty), :trail) REMOVE #e.#reason",
+                        "SET #e.#state = :reopened, #e.#token = :fresh, #e.#at = :now, #e.#attempts = :none, "
+                        "#e.#crashes = :none, #replays = list_append(if_not_exists(#replays, :empty), :trail) "
+                        "REMOVE #e.#reason",
                         "#e.#token = :token AND #e.#state = :ended",
                         {"#e": effect, **{f"#{field}": field for field in fields}},
                         {name: to_attribute(value) for name, value in values.items()},

@@ -167,9 +167,13 @@ class Studies:
         """How late a tick may be before it counts as lost; the queue may have a backlog."""
         return self._quiet + timedelta(seconds=self._settings.visibility_seconds)
 
-    def overdue(self) -> list[str]:
-        """Open studies whose tick has not come though it was due: it was lost, so :meth:`remind` of them."""
-        late = timestamp(self._clock() - self._patience)
+    def study_hash(self, study_instance_uid: str) -> str:
+        """What may be told of a study's UID."""
+        return self._hash.of("study", study_instance_uid)
+
+    def overdue(self, before: datetime) -> list[str]:
+        """Open studies whose tick was due before a moment and has not come: it was lost, so :meth:`remind` of them."""
+        late = timestamp(before)
         found = []
         for item in query(
             self._clients.dynamodb,
@@ -238,7 +242,7 @@ class Studies:
         if "outbox_shard" in item:
             return False  # what the item carries has not left yet
         generation = item.get("generation", 0) + 1
-        study_key = self._hash.of("study", item["study_instance_uid"])
+        study_key = self.study_hash(item["study_instance_uid"])
         told = StudyCompleted(
             site=self._settings.site,
             occurred_at=now,

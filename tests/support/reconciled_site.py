@@ -124,6 +124,8 @@ class ReconciledSite:
         self.runtime = self.estate.runtime(self.clock)
         self.handler = MessageHandler(self.runtime, jitter=lambda: 1.0)
         self.services = self.runtime.services
+        # No study is opened: nobody would deliver its tick here, and tests/processor/test_studies.py has them.
+        self.services.studies.touch = lambda *_, **__: None  # type: ignore[method-assign]
 
     # -- what happens ------------------------------------------------------------------------------------------
 

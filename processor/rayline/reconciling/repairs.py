@@ -32,6 +32,11 @@ class Repairs:
         self._send(reminder_body(BatchDue(site=self._services.settings.site, batch_id=batch_id)))
         return "a reminder of the batch was sent"
 
+    def remind_of_study(self, study_instance_uid: str) -> str:
+        """Have a worker look whether a study is complete."""
+        self._services.studies.remind(study_instance_uid)
+        return "a reminder of the study was sent"
+
     def drain_outbox(self, older_than: timedelta) -> str:
         """Publish what has not left; once a run, whatever number of entries asks for it."""
         if not self._drained:

@@ -43,6 +43,7 @@ class GapCode(StrEnum):
     IMAGE_SET_OUTDATED = "IMAGE_SET_OUTDATED"
     PARKED_PAST_DUE = "PARKED_PAST_DUE"
     PARKED_BODY_MISSING = "PARKED_BODY_MISSING"
+    STUDY_FORGOTTEN = "STUDY_FORGOTTEN"
     OUTBOX_NOT_DRAINED = "OUTBOX_NOT_DRAINED"
     SOURCE_NOT_READ = "SOURCE_NOT_READ"
 
@@ -65,6 +66,7 @@ EXPLANATIONS: Mapping[GapCode, str] = {
     GapCode.IMAGE_SET_OUTDATED: "HealthImaging has a later version of an image set than the ledger knows",
     GapCode.PARKED_PAST_DUE: "it waits in the ledger and was due long ago",
     GapCode.PARKED_BODY_MISSING: "it waits in the ledger, but its message is gone; replay its event",
+    GapCode.STUDY_FORGOTTEN: "a study is open, but the message that was to complete it is lost",
     GapCode.OUTBOX_NOT_DRAINED: "an event of ours was written long ago and has not left",
     GapCode.SOURCE_NOT_READ: "a source did not answer, so nothing is known of what comes from it",
 }

@@ -1,4 +1,4 @@
-"""What waits in our own stores: parked events past due, and entries that have not left the outbox."""
+"""What waits in our own stores: parked events past due, open studies, and entries that have not left the outbox."""
 
 from collections.abc import Iterator, Sequence
 
@@ -24,6 +24,7 @@ class WaitingCheck:
         """What waited for too long."""
         yield from self._parked()
         yield from self._due_without_body()
+        yield from self._studies()
         yield from self._outbox()
 
     def _parked(self) -> Iterator[Found]:
@@ -79,6 +80,16 @@ class WaitingCheck:
                 yield Found(
                     WayStage.WAITING, GapCode.PARKED_BODY_MISSING, _digest(identity), identity=identity
                 )
+
+    def _studies(self) -> Iterator[Found]:
+        studies = self._survey.services.studies
+        for study_instance_uid in studies.overdue(self._survey.before):
+            yield Found(
+                WayStage.WAITING,
+                GapCode.STUDY_FORGOTTEN,
+                studies.study_hash(study_instance_uid),
+                lambda uid=study_instance_uid: self._repairs.remind_of_study(uid),  # type: ignore[misc]
+            )
 
     def _outbox(self) -> Iterator[Found]:
         services = self._survey.services
