@@ -41,8 +41,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train import ModelTrainer
 
-from rayline.names import EstateNames
-from rayline.names import TRAIN_STEP
+from rayline.names import TRAIN_STEP, EstateNames
 from rayline_training import pipeline as plan
 from rayline_training.metrics_log import METRIC_EXPRESSIONS
 from rayline_training.pipeline import PipelineSettings
