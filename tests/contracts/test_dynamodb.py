@@ -137,6 +137,19 @@ def test_set_remove_add_and_if_not_exists_go_together_and_read_the_item_before(t
     assert (table.item()["kept"], table.item()["verified"]) == ({"S": "first"}, {"N": "2"})
 
 
+def test_an_update_answers_with_the_item_before_or_after_where_asked(table: Table) -> None:
+    update = {
+        **table.key(),
+        "UpdateExpression": "SET one = :v",
+        "ExpressionAttributeValues": {":v": {"S": "1"}},
+    }
+    assert "Attributes" not in table.client.update_item(**update, ReturnValues="ALL_OLD")
+    old = table.client.update_item(**update, ReturnValues="ALL_OLD")["Attributes"]
+    assert old == {"pk": {"S": "a"}, "one": {"S": "1"}}
+    changed = {**update, "ExpressionAttributeValues": {":v": {"S": "2"}}, "ReturnValues": "ALL_NEW"}
+    assert table.client.update_item(**changed)["Attributes"]["one"] == {"S": "2"}
+
+
 def test_set_may_come_after_remove(table: Table) -> None:
     table.put(former={"S": "1"}, elder={"S": "2"})
     table.update("REMOVE former, elder SET fresh = :v", v={"S": "3"})

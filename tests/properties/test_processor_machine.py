@@ -51,11 +51,15 @@ from rayline.effects import FINAL_STATES, EffectState, event_identity
 from rayline.envelopes import parse_message
 from rayline.events import Event, Uploaded, observer_hook
 from rayline.hashing import KeyedHash
-from rayline.reminders import BatchDue, Reminder, RetriesDue, reminder_body
+from rayline.reconciler import Reconciler
+from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, reminder_body
 from rayline.verification import UnknownImageSet, Verification, Verifier
 
 HASH = KeyedHash.from_secrets(SECRETS)
 STALL_SECONDS = LEASE_SECONDS + SKEW_SECONDS + 1
+WORKERS = st.integers(0, 2)
+CALLS = st.integers(1, 12) | st.integers(1, 60)
+DELIVERIES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([1, 1, 1, 2])), max_size=4)
 REFUSED_PIXEL = 13  # HealthImaging refuses images of this pixel value
 KEYS = [
     "upload/{}.dcm",
@@ -186,13 +190,13 @@ class ProcessorMachine(RuleBasedStateMachine):
         instance_id = HASH.of("instance", self.world.settings.uploads_bucket, name, version)
         self.uploads.append(Upload(content, instance_id))
 
-    @precondition(lambda self: self.world.wire)
-    @rule(index=st.integers(0, 9), copies=st.sampled_from([1, 1, 1, 2]))
-    def deliver(self, index: int, copies: int) -> None:
-        """EventBridge delivers one of the events that happened, perhaps out of order, perhaps twice."""
-        body = self.world.wire.pop(index % len(self.world.wire))
-        for _ in range(copies):
-            self.deliver_body(body)
+    def deliver(self, deliveries: list[tuple[int, int]]) -> None:
+        """EventBridge delivers some of what happened: late, out of order, some of it twice."""
+        for index, copies in deliveries:
+            if self.world.wire:
+                body = self.world.wire.pop(index % len(self.world.wire))
+                for _ in range(copies):
+                    self.deliver_body(body)
 
     def deliver_body(self, body: str) -> None:
         """A message gets into the queue."""
@@ -202,45 +206,38 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.world.send(body)
 
     @precondition(lambda self: self.world.wire)
-    @rule()
-    def deliver_all(self) -> None:
-        """EventBridge catches up."""
-        for body in self.world.wire:
-            self.deliver_body(body)
-        self.world.wire.clear()
-
-    @precondition(lambda self: self.delivered)
-    @rule(index=st.integers(0, 9))
-    def deliver_again(self, index: int) -> None:
-        """A queue or an archive repeats what was long handled."""
-        bodies = self.world.queued()
-        if bodies:
-            self.world.send(bodies[index % len(bodies)])
-
-    @precondition(lambda self: self.world.wire)
     @rule(index=st.integers(0, 9))
     def lose(self, index: int) -> None:
         """EventBridge, best effort, loses an event."""
         self.lost.append(self.world.wire.pop(index % len(self.world.wire)))
 
-    @rule(index=st.integers(0, 2))
-    def turn(self, index: int) -> None:
+    @rule(index=WORKERS, deliveries=DELIVERIES)
+    def turn(self, index: int, deliveries: list[tuple[int, int]]) -> None:
         """A worker receives and handles messages."""
+        self.deliver(deliveries)
         self.worker(index).turn()
         self.replace_dead()
         self.world.route()
 
     @rule(
-        index=st.integers(0, 2),
-        number=st.integers(1, 40),
+        index=WORKERS,
+        deliveries=DELIVERIES,
+        number=CALLS,
         kind=st.sampled_from(["crash before", "crash after", "answer lost", "sent twice"]),
         reported=st.booleans(),
         supervisor_dies_at=st.none() | st.integers(1, 5),
     )
     def turn_with_a_fault(
-        self, index: int, number: int, kind: str, reported: bool, supervisor_dies_at: int | None
+        self,
+        index: int,
+        deliveries: list[tuple[int, int]],
+        number: int,
+        kind: str,
+        reported: bool,
+        supervisor_dies_at: int | None,
     ) -> None:
         """A worker's turn in which one of its calls goes wrong, perhaps fatally, perhaps for its supervisor too."""
+        self.deliver(deliveries)
         worker = self.worker(index)
         worker.faults.plan(number, kind)
         if supervisor_dies_at is not None:
@@ -252,17 +249,26 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.world.route()
 
     @rule(
-        index=st.integers(0, 2),
-        number=st.integers(1, 40),
+        index=WORKERS,
+        deliveries=DELIVERIES,
+        number=CALLS,
         seconds=st.sampled_from([5, LEASE_SECONDS, STALL_SECONDS, VISIBILITY_SECONDS + 1]),
         beats=st.booleans(),
-        others_turn=st.booleans(),
+        others=st.sampled_from(["rest", "turn", "get the same messages"]),
         killed=st.booleans(),
     )
     def turn_with_a_stall(
-        self, index: int, number: int, seconds: float, beats: bool, others_turn: bool, killed: bool
+        self,
+        index: int,
+        deliveries: list[tuple[int, int]],
+        number: int,
+        seconds: float,
+        beats: bool,
+        others: str,
+        killed: bool,
     ) -> None:
         """A worker stalls between two of its calls, with or without its heartbeat, and others go on meanwhile."""
+        self.deliver(deliveries)
         worker = self.worker(index)
 
         def meanwhile() -> None:
@@ -270,7 +276,10 @@ class ProcessorMachine(RuleBasedStateMachine):
                 self.world.clock.pass_time(seconds / 3)
                 if beats:
                     worker.beat()
-            if others_turn:
+            if others == "get the same messages":
+                for body in list(dict.fromkeys(self.world.queued())):
+                    self.world.send(body)
+            if others != "rest":
                 for other in self.workers:
                     if other is not worker and not other.busy:
                         other.turn()
@@ -283,23 +292,36 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.replace_dead()
         self.world.route()
 
-    @rule(index=st.integers(0, 2), calls=st.integers(1, 15))
-    def turn_while_throttled(self, index: int, calls: int) -> None:
+    @rule(index=WORKERS, deliveries=DELIVERIES, calls=st.integers(1, 15))
+    def turn_while_throttled(self, index: int, deliveries: list[tuple[int, int]], calls: int) -> None:
         """AWS refuses a burst of a worker's calls."""
+        self.deliver(deliveries)
         self.worker(index).faults.throttled = calls
         self.worker(index).turn()
         self.replace_dead()
         self.world.route()
 
-    @rule(index=st.integers(0, 2), reported=st.booleans())
-    def kill(self, index: int, reported: bool) -> None:
-        """A worker is killed between two turns."""
-        self.worker(index).kill()
-        self.replace_dead(reported=reported)
+    @rule(
+        index=WORKERS,
+        how=st.sampled_from(["killed", "killed with its supervisor", "drained", "upgraded", "without deid"]),
+        plugin=st.sampled_from(sorted(MODES)),
+    )
+    def a_worker_is_replaced(self, index: int, how: str, plugin: str) -> None:
+        """A kill, a deployment, a deployment of another plugin version, or one that forgot de-identification."""
+        match how:
+            case "drained":
+                self.drain(index)
+            case "upgraded":
+                self.site.versions[plugin] = "2.0"
+                self.drain(index)
+            case "without deid":
+                self.forget_deid(index)
+            case _:
+                self.worker(index).kill()
+                self.replace_dead(reported=how == "killed")
 
-    @rule(index=st.integers(0, 2))
     def drain(self, index: int) -> None:
-        """A deployment: SIGTERM, drain, and a new worker."""
+        """SIGTERM, drain, and a new worker."""
         self.worker(index).drain()
         self.replace_dead()
 
@@ -315,30 +337,19 @@ class ProcessorMachine(RuleBasedStateMachine):
                 worker.beat()
 
     @rule(data=st.data())
-    def plugin_trouble(self, data: st.DataObject) -> None:
-        """A plugin starts to misbehave, or is well again."""
-        plugin = data.draw(st.sampled_from(sorted(MODES)))
-        mode = data.draw(st.sampled_from(["ok", *MODES[plugin]]))
-        self.site.modes[plugin] = mode
-        if plugin == "deid":
-            self.outages |= {"fail": {"PLUGIN_FAILED"}, "reject": {"SITE_SAYS_NO"}}.get(mode, set())
+    def trouble_starts_or_ends(self, data: st.DataObject) -> None:
+        """A plugin misbehaves or is well again; so do the PACS and the indexes of DynamoDB."""
+        what = data.draw(st.sampled_from([*sorted(MODES), "the PACS", "the indexes"]))
+        if what == "the PACS":
+            self.site.pacs.down = not self.site.pacs.down
+        elif what == "the indexes":
+            self.world.cloud.dynamodb.let_indexes_lag(data.draw(st.booleans()))
+        else:
+            mode = data.draw(st.sampled_from(["ok", *MODES[what]]))
+            self.site.modes[what] = mode
+            if what == "deid":
+                self.outages |= {"fail": {"PLUGIN_FAILED"}, "reject": {"SITE_SAYS_NO"}}.get(mode, set())
 
-    @rule(down=st.booleans())
-    def pacs(self, down: bool) -> None:
-        """The PACS goes down, or comes back."""
-        self.site.pacs.down = down
-
-    @rule(
-        index=st.integers(0, 2),
-        version=st.sampled_from(["1.0", "2.0"]),
-        plugin=st.sampled_from(sorted(MODES)),
-    )
-    def upgrade(self, index: int, version: str, plugin: str) -> None:
-        """A worker restarts with another version of a plugin; the others go on with theirs."""
-        self.site.versions[plugin] = version
-        self.drain(index)
-
-    @rule(index=st.integers(0, 2))
     def forget_deid(self, index: int) -> None:
         """A worker starts where de-identification is not installed and a careless profile does not require it."""
         self.worker(index).drain()
@@ -402,15 +413,10 @@ class ProcessorMachine(RuleBasedStateMachine):
         """A pipeline execution ends."""
         self.world.end_execution(self.world.running_executions()[0], status)
 
-    @rule()
-    def retries_due(self) -> None:
-        """The schedule lets waiting events be sent."""
-        self.world.send(reminder_body(RetriesDue(site=SITE)))
-
-    @rule(lag=st.booleans())
-    def indexes_lag(self, lag: bool) -> None:
-        """Indexes of DynamoDB fall behind, or catch up."""
-        self.world.cloud.dynamodb.let_indexes_lag(lag)
+    @rule(reminder=st.sampled_from([RetriesDue, ReconcileDue]))
+    def schedule(self, reminder: Any) -> None:
+        """A schedule lets waiting events be sent, or the ledgers be compared with the sources."""
+        self.world.send(reminder_body(reminder(site=SITE)))
 
     # -- what must hold ------------------------------------------------------------------------------------------
 
@@ -452,6 +458,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         """Whatever is not finished has a message, a due time, or lies in the dead-letter queue."""
         if not hasattr(self, "world"):
             return
+        self.note_what_others_sent()
         carried = Counter(self.identities(self.world.queued()))
         dead = set(self.identities(self.world.dead()))
         due = {item["pk"] for item in self.world.rows(self.world.settings.effects_table) if "due_at" in item}
@@ -461,6 +468,13 @@ class ProcessorMachine(RuleBasedStateMachine):
                 assert identity in carried or identity in dead or identity in due, (
                     f"{sorted(missing)} of {event.kind} are unfinished, and nothing brings the event back"
                 )
+
+    def note_what_others_sent(self) -> None:
+        """The reconciler sends events too, of which nobody else has told."""
+        for body in self.world.queued():
+            event = parse_message(body, SITE)
+            if not isinstance(event, Reminder):
+                self.delivered.setdefault(event_identity(event, HASH), event)
 
     def identities(self, bodies: list[str]) -> list[str]:
         """The events that messages carry."""
@@ -532,6 +546,7 @@ class ProcessorMachine(RuleBasedStateMachine):
             return  # a step failed: what it left says nothing
         self.heal()
         self.come_to_rest()
+        self.reconcile()
         self.the_ledger_explains_the_queue()
         self.each_external_act_is_idempotent()
         self.no_phi_gets_past_deidentification()
@@ -542,18 +557,26 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.the_last_act_on_an_image_set_stands()
 
     def heal(self) -> None:
-        """Plugins, PACS, indexes and AWS are well; what EventBridge lost is sent by the source again."""
+        """Plugins, PACS, indexes and AWS are well."""
         self.site.modes.clear()
         self.site.pacs.down = False
         self.world.cloud.dynamodb.let_indexes_lag(False)
-        self.world.wire += self.lost
-        self.lost = []
         for worker in self.workers:
             worker.faults.heal()
         # A deployment of the healthy site.
         for index in range(len(self.workers)):
             self.drain(index)
         self.world.redrive()
+
+    def reconcile(self) -> None:
+        """The schedule's reconciliation finds what EventBridge lost; the one after it finds nothing."""
+        self.world.clock.pass_time(900)
+        if self.lost:
+            self.world.send(reminder_body(ReconcileDue(site=SITE)))
+        self.come_to_rest()
+        self.world.clock.pass_time(900)
+        report = Reconciler(self.workers[0].runtime).run(repair=False)
+        assert report.gaps == [], report.gaps
 
     def come_to_rest(self) -> None:
         """Time passes until there is nothing to do."""
@@ -585,8 +608,10 @@ class ProcessorMachine(RuleBasedStateMachine):
         found += [job.job_id for job in world.running_jobs()]
         found += [each.arn for each in world.running_executions()]
         for item in world.rows(world.settings.image_tracking_table):
-            if item.get("type") == "batch" and item["state"] != "accounted":
+            if item.get("type") == "batch" and item["state"] != "accounted" and not self.lost:
                 found.append(f"batch {item['state']}")
+            if item.get("type") == "study" and item["state"] != "complete":
+                found.append("open study")
             if "outbox_shard" in item:
                 found.append("outbox entry")
         found += [item["pk"] for item in world.rows(world.settings.effects_table) if "due_at" in item]
@@ -616,7 +641,7 @@ class ProcessorMachine(RuleBasedStateMachine):
             if stage == "quarantined":
                 assert reason in self.explained(upload), f"{upload} was refused for {reason}"
             by_uid.setdefault(UIDS[upload.content], []).append((upload.content, item))
-        assert len(instances) == len(self.uploads)
+        assert set(instances) == {upload.instance_id for upload in self.uploads}
         for uid, group in by_uid.items():
             stages = Counter(item["stage"] for _, item in group)
             holders = {item["instance_id"] for _, item in group if item["stage"] == "imported"}

@@ -213,7 +213,9 @@ class WorkerProcess:
         self.faults.dead = True
 
     def beat(self) -> None:
-        """The heartbeat's thread gets its turn."""
+        """The heartbeat's thread gets its turn, unless it has to wait for a message that is being settled."""
+        if self.worker._settling.locked():
+            return
         try:
             self.worker.beat()
         except ProcessDied:

@@ -103,7 +103,9 @@ class InMemoryDynamoDB:
         self._write("Delete", request, "DeleteItem")
         return {}
 
-    def _write(self, kind: str, request: Mapping[str, Any], operation: str) -> Item | None:
+    def _write(
+        self, kind: str, request: Mapping[str, Any], operation: str
+    ) -> tuple[Item | None, Item | None]:
         table, key, change = self._prepared(kind, request, operation)
         before = table.items.get(key)
         after, failed = change(before)
@@ -115,7 +117,7 @@ class InMemoryDynamoDB:
                 "ConditionalCheckFailedException", "The conditional request failed", operation, **more
             )
         self._apply(request["TableName"], table, key, after)
-        return after
+        return before, after
 
     def transact_write_items(
         self, *, TransactItems: list[dict[str, Any]], ClientRequestToken: str, **_: Any

@@ -51,6 +51,7 @@ class ImageSet:
     series_instance_uid: str
     patient_id: str
     created_at: datetime
+    updated_at: datetime
     versions: list[dict[str, int]] = field(default_factory=list)
 
 
@@ -128,10 +129,12 @@ class InMemoryHealthImaging:
                 series,
                 str(dataset.get("PatientID", "")),
                 self._clock(),
+                self._clock(),
             )
             self.image_sets[image_set.image_set_id] = image_set
         if image_set.image_set_id not in changed:
             changed[image_set.image_set_id] = image_set
+            image_set.updated_at = self._clock()
             image_set.versions.append(dict(image_set.versions[-1]) if image_set.versions else {})
         image_set.versions[-1][sop] = zlib.crc32(dataset.PixelData)
         return image_set
@@ -193,6 +196,7 @@ class InMemoryHealthImaging:
             "imageSetState": "ACTIVE",
             "imageSetWorkflowStatus": "CREATED" if version == 1 else "UPDATED",
             "createdAt": image_set.created_at,
+            "updatedAt": image_set.updated_at,
             "isPrimary": True,
         }
 
@@ -235,18 +239,26 @@ class InMemoryHealthImaging:
         }
 
     def search_image_sets(self, *, datastoreId: str, **request: Any) -> dict[str, Any]:
-        if request.get("searchCriteria", {}).get("filters"):
-            raise NotImplementedError("search filters")
+        criteria = request.get("searchCriteria", {})
+        found = sorted(self.image_sets.values(), key=lambda each: (each.updated_at, each.image_set_id))
+        for wanted in criteria.get("filters", []):
+            low, high = (value.get("updatedAt") for value in wanted["values"])
+            if wanted["operator"] != "BETWEEN" or low is None or high is None:
+                raise NotImplementedError(f"search by {wanted}")
+            found = [each for each in found if low <= each.updated_at <= high]
+        if criteria.get("sort", {}) not in ({}, {"sortField": "updatedAt", "sortOrder": "ASC"}):
+            raise NotImplementedError("search order")
         return {
             "imageSetsMetadataSummaries": [
                 {
                     "imageSetId": each.image_set_id,
                     "version": len(each.versions),
                     "createdAt": each.created_at,
+                    "updatedAt": each.updated_at,
                     "isPrimary": True,
-                    "DICOMTags": {"DICOMStudyId": "", "DICOMPatientId": each.patient_id},
+                    "DICOMTags": {"DICOMPatientId": each.patient_id},
                 }
-                for each in self.image_sets.values()
+                for each in found
             ]
         }
 
