@@ -106,6 +106,19 @@ def test_a_kill_waits_for_its_work_and_strikes_only_while_effects_are_unfinished
     assert (kill.target, kill.unfinished, task.killed) == ("on_ingested", 3, 1)
 
 
+def test_where_nothing_is_under_way_work_is_made(plan: Plan) -> None:
+    made: list[bool] = []
+    task = IdleTask()
+    killer = Killer(
+        [task, task],  # type: ignore[list-item]
+        lambda target: len(made) if target == "any" else 0,
+        lambda: made.append(True),
+        target_seconds=0.05,
+    )
+    kill = killer.strike(replace(plan.rounds[0], victim="supervisor", target="on_ingested", pause_seconds=0))
+    assert (made, kill.target, kill.unfinished, task.killed) == ([True], "any", 1, 1)
+
+
 def test_disorder_moves_and_doubles_messages_and_loses_none(local_cloud: LocalCloud) -> None:
     sqs = local_cloud.client("sqs")
     url = sqs.create_queue(QueueName=f"disorder-{uuid.uuid4().hex[:8]}")["QueueUrl"]

@@ -12,8 +12,8 @@ from rayline_local.demo.processor import ProcessorProcess
 
 LOOK_SECONDS = 0.02
 #: after so long without the work that a kill is to break off, any other will do
-_TARGET_SECONDS = 12.0
-_PATIENCE_SECONDS = 60.0
+TARGET_SECONDS = 12.0
+_PATIENCE_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -35,35 +35,47 @@ class Kill:
 
 
 class NothingUnderWay(Exception):
-    """No effect was unfinished for too long, so that a kill would prove nothing."""
+    """No effect was unfinished for too long: a kill would prove nothing."""
 
 
 class Killer:
-    """Takes the victims that a plan names, and starts again what a scheduler would start again."""
+    """Takes the victims that a plan names, and starts again what a scheduler would start again.
+
+    Args:
+        unfinished: how much of a target is under way.
+        more_work: makes work where there is none, since a kill of the idle proves nothing.
+    """
 
     def __init__(
         self,
         tasks: Sequence[ProcessorProcess],
         unfinished: Callable[[Target], int],
+        more_work: Callable[[], None] = lambda: None,
         wall_clock: Callable[[], float] = time.time,
+        target_seconds: float = TARGET_SECONDS,
     ) -> None:
         self._tasks = tasks
         self._unfinished = unfinished
+        self._more_work = more_work
         self._wall_clock = wall_clock
+        self._target_seconds = target_seconds
         self.kills: list[Kill] = []
 
     def strike(self, one: Round) -> Kill:
         """Wait until work is under way, let it go on for the round's pause, and kill.
 
         Raises:
-            NothingUnderWay: nothing was at work for a minute.
+            NothingUnderWay: nothing was at work for minutes.
             ProcessorEnded: a task ended by itself.
         """
-        started = time.monotonic()
+        started = idle_since = time.monotonic()
         pause, target = one.pause_seconds, one.target
         while (waited := time.monotonic() - started) < _PATIENCE_SECONDS:
-            if waited > _TARGET_SECONDS:
+            if waited > self._target_seconds:
                 target = "any"
+                if time.monotonic() - idle_since > self._target_seconds:
+                    idle_since = time.monotonic()
+                    self._more_work()
             if not self._unfinished(target):
                 self._look_on()
                 continue

@@ -51,7 +51,7 @@ class Phase:
 
     Attributes:
         faults: the stand-ins' switches (see docs/reference.md).
-        events_lost: the rule of uploaded objects is off while the phase's first objects are sent.
+        events_lost: the rule of uploaded objects is off while half of the first round's objects are sent.
     """
 
     faults: Mapping[str, Mapping[str, Any]]

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from rayline_local.demo.display import Display
 from rayline_local.tasks import root_client
 
 _PARALLEL_UPLOADS: Final = 4
+_COPIES: Final = 8
 _POLL_SECONDS: Final = 0.5
 _RECONCILE_SECONDS: Final = 300.0
 _PAUSE_SECONDS: Final = 3.0
@@ -71,7 +72,7 @@ class Chaos:
             self._sqs = root_client(estate.front, "sqs")
             self._s3 = root_client(estate.front, "s3")
             self._queue = DisorderlyQueue(self._sqs, self._ledger.queue_url, self._plan.seed)
-            self._killer = Killer(estate.tasks, self._ledger.unfinished)
+            self._killer = Killer(estate.tasks, self._ledger.unfinished, self._send_copies)
             with Display(self._console) as display:
                 for task in estate.tasks:
                     task.start()
@@ -119,8 +120,10 @@ class Chaos:
         for one in self._plan.rounds:
             if one.begins is not None:
                 self._misbehave(one.begins)
-            self._send(one.uploads)
+            half = len(one.uploads) // 2
+            self._send(one.uploads[:half])
             self._estate.tell_of_uploads(True)
+            self._send(one.uploads[half:])
             display.advance("sent", len(self._story.sent))
             self._verify(one.verified)
             self._queue.stir(one.disorder)
@@ -145,6 +148,11 @@ class Chaos:
 
         with ThreadPoolExecutor(_PARALLEL_UPLOADS) as senders:
             self._story.sent += senders.map(send, uploads)
+
+    def _send_copies(self) -> None:
+        """Make work: send some of what was sent before once more, which must change nothing."""
+        sent = [each.upload for each in self._story.sent if each.upload.refused_for is None]
+        self._send([replace(each, copy=True) for each in sent[-_COPIES:]])
 
     def _verify(self, count: int) -> int:
         """Verify so many more X-rays, where so many are viewable. Returns how many."""
