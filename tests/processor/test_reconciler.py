@@ -395,6 +395,7 @@ FORWARDER = """
 def install_forwarder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_plugin(folder, "forwarder", FORWARDER)
     monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "plugin_forwarder", raising=False)  # another test's
 
 
 @pytest.fixture

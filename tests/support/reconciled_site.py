@@ -102,9 +102,9 @@ class ReconciledSite:
                 "import_role_arn": self._import_role(cloud),
             }
         )
-        self.imaging = imaging
+        del self.estate.clients.__dict__["medical_imaging"]  # the stand-in instead of the fake
+        self.imaging = self.estate.clients.medical_imaging
         self.sagemaker = SageMakerWithExecutions()
-        self.estate.clients.__dict__["medical_imaging"] = imaging
         self.estate.clients.__dict__["sagemaker"] = self.sagemaker
         self.start_worker()
 
