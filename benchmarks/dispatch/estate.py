@@ -57,6 +57,15 @@ class Estate:
         )
         return folder
 
+    def keep_schedules(self, on: bool) -> None:
+        """Let the estate's schedules send their reminders, or keep the queue for the measured events alone."""
+        events: Any = root_client(self.front, "events")
+        for rule in events.list_rules()["Rules"]:
+            if "ScheduleExpression" in rule:
+                (events.enable_rule if on else events.disable_rule)(Name=rule["Name"])
+        if not on:
+            self.sqs.purge_queue(QueueUrl=self.queue_url)
+
     def profile(self, trail: Path, additions: int) -> Path:
         """A site profile with the recording plugin alone."""
         path = self.folder / f"{trail.name}.yaml"

@@ -65,8 +65,10 @@ def measure(*, events: int, rounds: int, folder: Path) -> Figures:
     ):
         starting(1)
         figures = Figures(Machine.look(), events, rounds, estate.workers)
+        estate.keep_schedules(on=False)
         _events_and_waits(estate, figures, bars)
         _cpu_bound(estate, figures, bars)
+        estate.keep_schedules(on=True)
         with _task(bars, "uploaded chain", max(80, events // 10)) as progress:
             figures.chain = chain.measure(estate, max(80, events // 10), progress)
         return figures
