@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from rayline.dynamodb import TransactItem
-from rayline.effects import EffectLedger, FinalState
+from rayline.effects import EffectLedger, Ending, FinalState
 from rayline.errors import ConfigurationError
 from rayline.events import EventIdentity, Ingested
 from rayline.plugin import Destination, StoredInstance
+from rayline.recorder import Recorder
 
 
 class StoredInstanceSource(Protocol):
@@ -30,6 +31,7 @@ class EffectHandle:
     effect: str
     token: str
     attempts: int
+    recorder: Recorder | None = None
     calls: list[str] = field(default_factory=list)
     ended: tuple[FinalState, str] | None = None
 
@@ -59,6 +61,22 @@ class EffectHandle:
             writes=writes,
         )
         self.ended = (state, reason)
+
+    def commit_soon(self, writes: Sequence[TransactItem]) -> None:
+        """As :meth:`commit`, for writes without conditions that may wait a moment for the ends of other events.
+
+        Where they cannot be written later on, the hook runs again.
+
+        Raises:
+            LeaseLost, RetryableError: where they are written at once.
+        """
+        if self.recorder is None:
+            self.commit(writes)
+            return
+        self.recorder.soon(
+            Ending(self.identity, self.effect, self.token, "done", calls=tuple(self.calls), writes=writes)
+        )
+        self.ended = ("done", "")
 
 
 @dataclass(frozen=True)

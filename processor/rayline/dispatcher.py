@@ -7,7 +7,7 @@ are recorded; screening and transforming are pure, so only a failure that killed
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,22 +19,34 @@ from rayline.aws import is_service_trouble
 from rayline.context import EffectHandle, HookContext, StoredInstanceSource
 from rayline.dicom.instance import Instance
 from rayline.discovery import Implementation, PluginRegistry
-from rayline.effects import FINAL_STATES, Claim, EffectLedger, EffectState, FinalState, LeaseLost, OpenState
+from rayline.effects import (
+    FINAL_STATES,
+    Claim,
+    EffectLedger,
+    EffectState,
+    Ending,
+    FinalState,
+    LeaseLost,
+    OpenState,
+)
 from rayline.errors import ConfigurationError, PluginFailed, RejectedEvent, RetryableError
 from rayline.events import Event, EventIdentity, Ingested, Verified, observer_hook
 from rayline.memory import memory_limit
 from rayline.observability.logs import failure_fields
 from rayline.plugin import Approval, Destination, Evaluation, Rejection
-from rayline.watch import Watch
+from rayline.recorder import QUICK_SECONDS, Recorder
+from rayline.watch import Holding, Watch
 
 PLUGIN_TIMEOUT = "PLUGIN_TIMEOUT"
 PLUGIN_CRASHED = "PLUGIN_CRASHED"
 PLUGIN_FAILED = "PLUGIN_FAILED"
 PLUGIN_MEMORY = "PLUGIN_MEMORY"
+NOT_RECORDED = "NOT_RECORDED"
 MAX_CRASHES = 3
 
 _FIRST_WAIT_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 300.0
+_SURE_SECONDS = 3.0  # a claim made or renewed within this holds without asking
 
 _log = structlog.get_logger()
 
@@ -100,6 +112,7 @@ class Dispatcher:
         self._clock = clock
         self._watch = watch
         self._held: tuple[EventIdentity, frozenset[str], str] | None = None
+        self._ahead: dict[EventIdentity, _Ahead] = {}
         self._states: Mapping[str, EffectState] = {}
         self._calls: list[str] = []
         #: Whether this process should end, so that its supervisor starts a fresh one.
@@ -107,28 +120,93 @@ class Dispatcher:
 
     # -- observers ---------------------------------------------------------------------------------------------
 
-    def observe(self, event: Event, identity: EventIdentity) -> Outcome:
-        """Run every observer of an event that has not ended, then ``on_rejected`` where the input was refused."""
-        outcome = self._run_observers(observer_hook(event), event, identity, {})
+    def claim_ahead(self, events: Sequence[tuple[int, Event, EventIdentity]]) -> None:
+        """Claim those events of a receive that nobody has claimed yet, together.
+
+        The others, and one that comes alone, are claimed when they are observed.
+
+        Args:
+            events: each with its message's position in the receive.
+        """
+        positions: dict[EventIdentity, int] = {}
+        wanted: dict[EventIdentity, list[tuple[str, str]]] = {}
+        for position, event, identity in events:
+            effects = self._effects_of(observer_hook(event))
+            if effects and identity not in wanted:
+                wanted[identity], positions[identity] = effects, position
+        if len(wanted) < 2:
+            return
+        claims = self._effects.claim_fresh(wanted)
+        now = self._clock()
+        self._ahead = {identity: _Ahead(claim, now) for identity, claim in claims.items()}
+        self._watch.holding_ahead(
+            [
+                Holding(identity, tuple(sorted(claim.granted)), claim.token, positions[identity])
+                for identity, claim in claims.items()
+            ]
+        )
+
+    def withdraw_ahead(self) -> None:
+        """Give up what was claimed ahead and has not begun, as if it had not been claimed."""
+        ahead, self._ahead = self._ahead, {}
+        for identity, each in ahead.items():
+            self._effects.withdraw(identity, sorted(each.claim.granted), each.claim.token)
+
+    def _effects_of(self, hook: str) -> list[tuple[str, str]]:
+        return [(each.effect, each.version) for each in self._registry.implementations(hook)]
+
+    def observe(self, event: Event, identity: EventIdentity, recorder: Recorder | None = None) -> Outcome:
+        """Run every observer of an event that has not ended, then ``on_rejected`` where the input was refused.
+
+        Args:
+            recorder: takes the ends that need not be recorded before this returns.
+        """
+        outcome = self._run_observers(observer_hook(event), event, identity, {}, recorder)
         if outcome.rejection is None or not outcome.finished:
             return outcome
-        told = self._run_observers("on_rejected", event, identity, {"rejection": outcome.rejection})
+        told = self._run_observers("on_rejected", event, identity, {"rejection": outcome.rejection}, recorder)
         return replace(told, rejection=outcome.rejection, seen_before=outcome.seen_before)
 
+    def _claim(self, hook: str, identity: EventIdentity, recorder: Recorder | None) -> Claim:
+        """What was claimed ahead, if that still holds, else a claim of its own; either way it is held from now on."""
+        ahead = self._ahead.pop(identity, None)
+        if ahead is not None and self._still_holds(identity, ahead):
+            self._held = (identity, ahead.claim.granted, ahead.claim.token)
+            return ahead.claim
+        if recorder is not None:
+            recorder.flush()  # the same event may have come twice in one receive
+        claim = self._effects.claim(
+            identity,
+            self._effects_of(hook),
+            fresh=hook != "on_rejected",  # told of after the event's own observers, who have an item by then
+        )
+        self._held = (identity, claim.granted, claim.token)
+        self._watch.holding(identity, sorted(claim.granted), claim.token)
+        return claim
+
+    def _still_holds(self, identity: EventIdentity, ahead: "_Ahead") -> bool:
+        if (self._clock() - ahead.since).total_seconds() < _SURE_SECONDS:
+            return True
+        try:
+            self._effects.renew(identity, sorted(ahead.claim.granted), ahead.claim.token)
+        except LeaseLost:
+            return False
+        return True
+
     def _run_observers(
-        self, hook: str, event: Event, identity: EventIdentity, extra: Mapping[str, Any]
+        self,
+        hook: str,
+        event: Event,
+        identity: EventIdentity,
+        extra: Mapping[str, Any],
+        recorder: Recorder | None,
     ) -> Outcome:
         implementations = self._registry.implementations(hook)
         if not implementations:
             return Outcome()
-        claim = self._effects.claim(
-            identity,
-            [(each.effect, each.version) for each in implementations],
-            fresh=hook != "on_rejected",  # told of after the event's own observers, who have an item by then
-        )
+        claim = self._claim(hook, identity, recorder)
         self._states = claim.before
-        unfinished = set(claim.granted)
-        self._hold(identity, unfinished, claim.token)
+        unfinished = claim.granted
         ends: dict[str, _End] = {}
         try:
             for implementation in implementations:
@@ -140,12 +218,14 @@ class Dispatcher:
                     implementation.effect,
                     claim.token,
                     claim.attempts(implementation.effect),
+                    # What was tried before goes on record at once: others may wait for it.
+                    None if claim.before else recorder,
                 )
                 ends[implementation.effect] = self._observe_one(implementation, event, handle, claim, extra)
-                unfinished.discard(implementation.effect)
-                self._hold(identity, unfinished, claim.token)
+                unfinished = unfinished - {implementation.effect}
+                self._held = (identity, unfinished, claim.token)
         finally:
-            self._hold(identity, frozenset(), claim.token)
+            self._held = None
         return self._outcome(implementations, claim, ends)
 
     def _outcome(
@@ -181,9 +261,16 @@ class Dispatcher:
     ) -> _End:
         """Run one observer and record how it ended. Returns its state and reason."""
         self._calls = handle.calls
+        started = time.perf_counter()
         state, reason = self._run(implementation, event, handle, claim, extra)
         if handle.ended is not None:
             return handle.ended
+        quick = time.perf_counter() - started < QUICK_SECONDS
+        if handle.recorder is not None and quick and (state == "done" or state == "ignored"):
+            handle.recorder.soon(
+                Ending(handle.identity, handle.effect, handle.token, state, reason, calls=tuple(handle.calls))
+            )
+            return state, reason
         try:
             self._effects.finish(
                 handle.identity, handle.effect, handle.token, state, reason=reason, calls=handle.calls
@@ -194,7 +281,7 @@ class Dispatcher:
             if isinstance(error, LeaseLost):
                 return "waiting", "LEASE_LOST"
             self._release(handle)
-            return "waiting" if is_service_trouble(error) else "failed", "NOT_RECORDED"
+            return "waiting" if is_service_trouble(error) else "failed", NOT_RECORDED
         return state, reason
 
     def _run(
@@ -373,21 +460,27 @@ class Dispatcher:
 
     # -- lease -------------------------------------------------------------------------------------------------
 
-    def _hold(self, identity: EventIdentity, effects: AbstractSet[str], token: str) -> None:
-        self._held = (identity, frozenset(effects), token) if effects else None
-        self._watch.holding(identity, sorted(effects), token)
-
     def renew(self) -> None:
         """Extend the lease of what is held; called by the heartbeat, from its own thread."""
         held = self._held
-        if held is None:
-            return
-        identity, effects, token = held
-        try:
-            self._effects.renew(identity, sorted(effects), token)
-        except LeaseLost:
-            # The effect ended in between, or another worker took it; the next write by token decides which.
-            return
+        if held is not None and held[1]:
+            identity, effects, token = held
+            with suppress(LeaseLost):
+                # Lost where the effect ended in between, or another worker took it: the next write by token decides.
+                self._effects.renew(identity, sorted(effects), token)
+        for identity, ahead in list(self._ahead.items()):
+            since = self._clock()
+            with suppress(LeaseLost):
+                self._effects.renew(identity, sorted(ahead.claim.granted), ahead.claim.token)
+                ahead.since = since
+
+
+@dataclass
+class _Ahead:
+    """A claim of an event that has not begun, and since when it is known to hold."""
+
+    claim: Claim
+    since: datetime
 
 
 def _first_rejection(

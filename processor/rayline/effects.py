@@ -49,6 +49,7 @@ FINAL_STATES: frozenset[str] = frozenset({"done", "ignored", "rejected"})
 _RETENTION = timedelta(days=400)
 _CLAIM_ATTEMPTS = 8
 _REASON_LENGTH = 1_000
+_TRANSACTION_ITEMS = 100
 _HELD = "#e.#token = :token AND #e.#state = :held"
 _LOST = "the effect is held by another worker, or has ended"
 
@@ -124,6 +125,25 @@ class Claim:
         """Which attempt at an effect this claim is, from 1."""
         before = self.before.get(effect)
         return (before.attempts if before else 0) + 1
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an effect ended, to be put on record.
+
+    Attributes:
+        calls: the screening, transforming and deciding implementations that ran within the effect.
+        writes: what is to be written in the same transaction.
+    """
+
+    identity: EventIdentity
+    effect: str
+    token: str
+    state: FinalState | OpenState
+    reason: str = ""
+    result: Mapping[str, Any] | None = None
+    calls: Sequence[str] = ()
+    writes: Sequence[TransactItem] = ()
 
 
 def event_identity(event: Event, keyed_hash: KeyedHash) -> EventIdentity:
@@ -203,28 +223,50 @@ class EffectLedger:
         fresh: bool,
     ) -> dict[str, EffectState] | None:
         """Write a claim. Returns None where it holds, else what it met instead."""
+        update = self._claim(identity, wanted, versions, known, token, fresh=fresh)
+        try:
+            self._client.update_item(**update, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        except ClientError as error:
+            if not is_condition_failure(error):
+                raise
+            # AWS returns the item that failed the condition, which saves a read.
+            item = error.response.get("Item")
+            return _effects(item) if item else self.states(identity)  # type: ignore[arg-type]
+        return None
+
+    def _claim(
+        self,
+        identity: EventIdentity,
+        wanted: Sequence[str],
+        versions: Mapping[str, str],
+        known: Mapping[str, EffectState],
+        token: str,
+        *,
+        fresh: bool,
+    ) -> dict[str, Any]:
+        """The update that claims effects, conditional on what is known of each."""
         now = self._clock()
         names = {"#expires": "expires_at", "#created": "created_at"}
         values: dict[str, Any] = {
-            ":expires": to_attribute(int((now + _RETENTION).timestamp())),
-            ":created": to_attribute(timestamp(now)),
+            ":expires": {"N": str(int((now + _RETENTION).timestamp()))},
+            ":created": {"S": timestamp(now)},
         }
         sets = ["#expires = :expires", "#created = if_not_exists(#created, :created)"]
         conditions = ["attribute_not_exists(pk)"] if fresh else []
         for index, name in enumerate(wanted):
             names[f"#e{index}"] = name
             before = known.get(name)
-            values[f":e{index}"] = to_attribute(
-                {
-                    "state": "in_progress",
-                    "token": token,
-                    "lease_until": now.timestamp() + self._lease_seconds,
-                    "attempts": (before.attempts if before else 0) + 1,
-                    "crashes": before.crashes if before else 0,
-                    "version": versions[name],
-                    "at": timestamp(now),
+            values[f":e{index}"] = {
+                "M": {
+                    "state": {"S": "in_progress"},
+                    "token": {"S": token},
+                    "lease_until": {"N": repr(now.timestamp() + self._lease_seconds)},
+                    "attempts": {"N": str((before.attempts if before else 0) + 1)},
+                    "crashes": {"N": str(before.crashes if before else 0)},
+                    "version": {"S": versions[name]},
+                    "at": {"S": timestamp(now)},
                 }
-            )
+            }
             sets.append(f"#e{index} = :e{index}")
             if before is not None:
                 # All three: its holder may end it, or renew its lease, just now.
@@ -239,23 +281,63 @@ class EffectLedger:
                 conditions.append(condition)
             elif not fresh:
                 conditions.append(f"attribute_not_exists(#e{index})")
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": identity}},
-                UpdateExpression="SET " + ", ".join(sets),
-                ConditionExpression=" AND ".join(conditions),
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            if not is_condition_failure(error):
-                raise
-            # AWS returns the item that failed the condition, which saves a read.
-            item = error.response.get("Item")
-            return _effects(item) if item else self.states(identity)  # type: ignore[arg-type]
-        return None
+        return self._update(identity, "SET " + ", ".join(sets), " AND ".join(conditions), names, values)
+
+    def claim_fresh(
+        self, events: Mapping[EventIdentity, Sequence[tuple[str, str]]]
+    ) -> dict[EventIdentity, Claim]:
+        """Claim every effect of events that are likely unknown, in one transaction of one write an event.
+
+        An event that turns out to be known is not among the answers, and nothing of it has changed.
+
+        Args:
+            events: pairs of effect name and plugin version by event, no more than a receive has.
+        """
+        wanted = {identity: dict(effects) for identity, effects in events.items() if effects}
+        # Those that are known spoil the transaction; once they are named, the others go again without them.
+        for _ in range(2):
+            if not wanted:
+                break
+            claims = {
+                identity: Claim(secrets.token_hex(8), frozenset(versions), {})
+                for identity, versions in wanted.items()
+            }
+            updates = [
+                {
+                    "Update": self._claim(
+                        identity, list(versions), versions, {}, claims[identity].token, fresh=True
+                    )
+                }
+                for identity, versions in wanted.items()
+            ]
+            try:
+                self._client.transact_write_items(TransactItems=updates)  # type: ignore[arg-type]
+            except ClientError as error:
+                codes = cancellation_codes(error)
+                if not codes:
+                    raise
+                wanted = {
+                    each: wanted[each] for each, code in zip(wanted, codes, strict=True) if code == "None"
+                }
+            else:
+                return claims
+        return {}
+
+    def withdraw(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
+        """Undo the first claim of effects that have not begun, as if there had been none.
+
+        Effects that another worker holds by now are left alone.
+        """
+        conditions, names, values = _all_held(effects, token)
+        update = self._update(
+            identity,
+            "REMOVE " + ", ".join(f"#e{index}" for index in range(len(effects))),
+            conditions,
+            names,
+            values,
+        )
+        with suppress(LeaseLost):
+            self._conditional(update)
 
     def renew(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         """Extend the lease of effects held under a token.
@@ -263,19 +345,11 @@ class EffectLedger:
         Raises:
             LeaseLost: one of them is held by another, or has ended.
         """
-        names = {"#token": "token", "#state": "state", "#lease": "lease_until"}
-        values = {
-            ":token": to_attribute(token),
-            ":held": to_attribute("in_progress"),
-            ":lease": to_attribute(self._clock().timestamp() + self._lease_seconds),
-        }
-        sets = []
-        conditions = []
-        for index, name in enumerate(effects):
-            names[f"#e{index}"] = name
-            sets.append(f"#e{index}.#lease = :lease")
-            conditions.append(f"#e{index}.#token = :token AND #e{index}.#state = :held")
-        update = self._update(identity, "SET " + ", ".join(sets), " AND ".join(conditions), names, values)
+        conditions, names, values = _all_held(effects, token)
+        names["#lease"] = "lease_until"
+        values[":lease"] = {"N": repr(self._clock().timestamp() + self._lease_seconds)}
+        sets = ", ".join(f"#e{index}.#lease = :lease" for index in range(len(effects)))
+        update = self._update(identity, "SET " + sets, conditions, names, values)
         self._conditional(update)
 
     def finish(
@@ -300,22 +374,8 @@ class EffectLedger:
             CommitConflict: one of ``writes`` failed on its condition; nothing was written.
             RetryableError: other transactions were under way on the same items; nothing was written.
         """
-        fields = {
-            "state": state,
-            "at": timestamp(self._clock()),
-            "reason": reason[:_REASON_LENGTH] or None,
-            "result": json.dumps(result, sort_keys=True) if result else None,
-            "calls": list(calls) or None,
-        }
-        given = {name: value for name, value in fields.items() if value is not None}
-        update = self._update(
-            identity,
-            "SET " + ", ".join(f"#e.#{name} = :{name}" for name in given) + " REMOVE #e.#lease",
-            _HELD,
-            {"#e": effect, "#token": "token", "#state": "state", "#lease": "lease_until"}
-            | {f"#{name}": name for name in given},
-            _held_by(token) | {f":{name}": to_attribute(value) for name, value in given.items()},
-        )
+        ending = Ending(identity, effect, token, state, reason, result, calls, writes)
+        update = self._end([ending])
         try:
             if writes:
                 self._transact([{"Update": update}, *writes])
@@ -326,6 +386,92 @@ class EffectLedger:
             recorded = self.states(identity).get(effect)
             if recorded is None or (recorded.token, recorded.state) != (token, state):
                 raise
+
+    def finish_all(self, endings: Sequence["Ending"]) -> dict[tuple[EventIdentity, str], Exception]:
+        """Record how many effects ended, in as few transactions as that takes. Returns what could not be recorded.
+
+        One that cannot be recorded keeps none of the others from it. The errors are those of :meth:`finish`.
+        """
+        failed: dict[tuple[EventIdentity, str], Exception] = {}
+        chunk: list[list[Ending]] = []
+        taken: set[str] = set()
+        for group in _by_claim(endings):
+            keys = _items(group)
+            # A transaction takes a hundred items, and none of them twice (DynamoDB API, TransactWriteItems).
+            if chunk and (taken & keys or len(taken) + len(keys) > _TRANSACTION_ITEMS):
+                failed |= self._finish_together(chunk)
+                chunk, taken = [], set()
+            chunk.append(group)
+            taken |= keys
+        return failed | self._finish_together(chunk)
+
+    def _finish_together(
+        self, groups: Sequence[Sequence["Ending"]]
+    ) -> dict[tuple[EventIdentity, str], Exception]:
+        items = [
+            item
+            for group in groups
+            for item in ({"Update": self._end(group)}, *(write for each in group for write in each.writes))
+        ]
+        endings = [ending for group in groups for ending in group]
+        try:
+            if len(items) == 1:
+                self._client.update_item(**items[0]["Update"])
+            elif items:
+                self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]
+        except Exception as error:
+            refused = isinstance(error, ClientError) and (
+                is_condition_failure(error) or cancellation_codes(error)
+            )
+            if not refused:
+                return {(each.identity, each.effect): error for each in endings}
+        else:
+            return {}
+        if len(groups) > 1:
+            return {key: error for group in groups for key, error in self._finish_together([group]).items()}
+        alone = {(each.identity, each.effect): self._finish_alone(each) for each in endings}
+        return {key: problem for key, problem in alone.items() if problem is not None}
+
+    def _finish_alone(self, ending: "Ending") -> Exception | None:
+        try:
+            self.finish(
+                ending.identity,
+                ending.effect,
+                ending.token,
+                ending.state,
+                reason=ending.reason,
+                result=ending.result,
+                calls=ending.calls,
+                writes=ending.writes,
+            )
+        except Exception as error:
+            return error
+        return None
+
+    def _end(self, endings: Sequence["Ending"]) -> dict[str, Any]:
+        """The update that ends effects of one claim."""
+        at = {"S": timestamp(self._clock())}
+        conditions, names, values = _all_held([each.effect for each in endings], endings[0].token)
+        names |= {"#lease": "lease_until", "#at": "at"}
+        values[":at"] = at
+        sets = []
+        for index, ending in enumerate(endings):
+            fields: dict[str, Any] = {"state": {"S": ending.state}}
+            if ending.reason:
+                fields["reason"] = {"S": ending.reason[:_REASON_LENGTH]}
+            if ending.result:
+                fields["result"] = {"S": json.dumps(ending.result, sort_keys=True)}
+            if ending.calls:
+                fields["calls"] = {"L": [{"S": call} for call in ending.calls]}
+            for name, value in fields.items():
+                names[f"#{name}"] = name
+                values[f":{name}{index}"] = value
+                sets.append(f"#e{index}.#{name} = :{name}{index}")
+            sets.append(f"#e{index}.#at = :at")
+        removes = ", ".join(f"#e{index}.#lease" for index in range(len(endings)))
+        return self._update(
+            endings[0].identity, f"SET {', '.join(sets)} REMOVE {removes}", conditions, names, values
+        )
 
     def record_failure(self, identity: EventIdentity, effect: str, reason: str, *, token: str) -> None:
         """Record that the worker which claimed under ``token`` died in a call; the next delivery reads it.
@@ -471,8 +617,41 @@ class EffectLedger:
             raise
 
 
+def _by_claim(endings: Sequence[Ending]) -> list[list[Ending]]:
+    """Endings that one update of an effect item can record, since they share a claim and no other item."""
+    groups: dict[tuple[EventIdentity, str], list[list[Ending]]] = {}
+    for ending in endings:
+        known = groups.setdefault((ending.identity, ending.token), [[]])
+        if _items(known[-1]) & {_item(write) for write in ending.writes}:
+            known.append([])
+        known[-1].append(ending)
+    return [group for known in groups.values() for group in known]
+
+
+def _items(group: Sequence[Ending]) -> set[str]:
+    """The items that recording a group writes."""
+    return {f"effects {each.identity}" for each in group} | {
+        _item(write) for each in group for write in each.writes
+    }
+
+
+def _item(write: TransactItem) -> str:
+    (what,) = write.values()
+    key = what.get("Key") or {"pk": what["Item"]["pk"]}
+    return f"{what['TableName']} {json.dumps(key, sort_keys=True)}"
+
+
 def _held_by(token: str) -> dict[str, Any]:
-    return {":token": to_attribute(token), ":held": to_attribute("in_progress")}
+    return {":token": {"S": token}, ":held": {"S": "in_progress"}}
+
+
+def _all_held(effects: Sequence[str], token: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The condition that effects, named ``#e0`` and so on, are all held under a token; its names and values."""
+    names = {"#token": "token", "#state": "state"} | {
+        f"#e{index}": name for index, name in enumerate(effects)
+    }
+    conditions = [f"#e{index}.#token = :token AND #e{index}.#state = :held" for index in range(len(effects))]
+    return " AND ".join(conditions), names, _held_by(token)
 
 
 def _effects(attributes: Mapping[str, Any]) -> dict[str, EffectState]:

@@ -1,23 +1,24 @@
 """One SQS message: what it says, what is done about it, and what becomes of it."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import structlog
 
 from rayline.aws import is_service_trouble
-from rayline.dispatcher import Outcome, backoff_seconds
-from rayline.effects import event_identity
+from rayline.dispatcher import NOT_RECORDED, Outcome, backoff_seconds
+from rayline.effects import LeaseLost, event_identity
 from rayline.envelopes import parse_message
 from rayline.errors import RejectedEvent, RetryableError
-from rayline.events import EventIdentity
+from rayline.events import Event, EventIdentity
 from rayline.message_queue import DeadLetter
 from rayline.observability.logs import failure_fields
 from rayline.observability.metrics import RECONCILER_GAPS, RECONCILER_GAPS_LEFT, publish
 from rayline.parking import Parking
 from rayline.reconciler import Reconciler
+from rayline.recorder import Recorder
 from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, StudyDue
 from rayline.runtime import Runtime
 
@@ -37,12 +38,14 @@ class Disposition:
             *postpone* it as a delayed copy, which does not count; or *dead_letter* it.
         failure: why a message returns or is dead-lettered.
         trouble: a service that everything needs failed, so that other messages would fare no better.
+        identity: the event's, where the message is one; its ends may still have to be recorded.
     """
 
     action: Literal["delete", "return", "postpone", "dead_letter"]
     seconds: float = 0.0
     failure: DeadLetter | None = None
     trouble: bool = False
+    identity: EventIdentity | None = field(default=None, compare=False)
 
     @property
     def failed(self) -> bool:
@@ -56,12 +59,39 @@ DELETE = Disposition("delete")
 class MessageHandler:
     """Handles the messages of one worker, one at a time."""
 
-    def __init__(self, runtime: Runtime, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        recorder: Recorder | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._runtime = runtime
+        self._recorder = recorder
+        self._read: dict[str, tuple[Event, EventIdentity]] = {}
         self._jitter = jitter
         self._site = runtime.services.settings.site
         services = runtime.services
         self._parking = Parking(services.clients, services.settings, clock=services.clock)
+
+    def claim_ahead(self, bodies: Sequence[str]) -> None:
+        """Claim the events of a receive together, before they are handled one by one."""
+        events = []
+        for position, body in enumerate(bodies):
+            try:
+                message = parse_message(body, self._site)
+            except RejectedEvent:
+                continue  # as it will be once more when it is handled
+            if not isinstance(message, Reminder):
+                identity = event_identity(message, self._runtime.services.keyed_hash)
+                self._read[body] = (message, identity)
+                events.append((position, message, identity))
+        self._runtime.dispatcher.claim_ahead(events)
+
+    def give_up(self) -> None:
+        """Forget what was claimed ahead and will not be handled."""
+        self._read.clear()
+        self._runtime.dispatcher.withdraw_ahead()
 
     def handle(self, body: str, receive_count: int) -> Disposition:
         """Handle one message; whatever goes wrong, the answer says what to do with it."""
@@ -79,19 +109,28 @@ class MessageHandler:
             return self._failed(DeadLetter(HANDLER_FAILED, type(error).__name__), receive_count)
 
     def _handle(self, body: str, receive_count: int) -> Disposition:
-        message = parse_message(body, self._site)
+        known = self._read.pop(body, None)
+        message = known[0] if known else parse_message(body, self._site)
         if isinstance(message, Reminder):
             again = self._look_after(message)
             return DELETE if again is None else Disposition("postpone", again)
-        identity = event_identity(message, self._runtime.services.keyed_hash)
+        identity = known[1] if known else event_identity(message, self._runtime.services.keyed_hash)
         with structlog.contextvars.bound_contextvars(kind=message.kind, identity=identity):
-            outcome = self._runtime.dispatcher.observe(message, identity)
+            outcome = self._runtime.dispatcher.observe(message, identity, self._recorder)
             disposition = self._disposition(outcome, receive_count)
             if disposition.action == "dead_letter":
                 assert disposition.failure is not None
                 disposition = replace(disposition, failure=replace(disposition.failure, identity=identity))
                 self._runtime.effects.bury(identity)
-            return self._parked(identity, body, outcome, disposition)
+            return replace(self._parked(identity, body, outcome, disposition), identity=identity)
+
+    def not_recorded(self, identity: EventIdentity, error: Exception, receive_count: int) -> Disposition:
+        """What becomes of a message whose effects ran, but did not all go on record."""
+        if isinstance(error, LeaseLost | RetryableError) or is_service_trouble(error):
+            return Disposition(
+                "postpone", backoff_seconds(1, self._jitter), trouble=is_service_trouble(error)
+            )
+        return self._failed(DeadLetter(NOT_RECORDED, type(error).__name__, identity), receive_count)
 
     def _parked(
         self, identity: EventIdentity, body: str, outcome: Outcome, disposition: Disposition

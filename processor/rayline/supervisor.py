@@ -15,25 +15,14 @@ import structlog
 from pydantic import SecretStr
 
 from rayline.aws import Clients
+from rayline.call_board import Call, CallBoard
 from rayline.dispatcher import PLUGIN_CRASHED, PLUGIN_TIMEOUT, backoff_seconds
 from rayline.health import Health, serve_health
 from rayline.message_queue import DeadLetter, MessageQueue
 from rayline.observability.logs import failure_fields
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
-from rayline.watch import (
-    Begun,
-    Braked,
-    Entered,
-    Filling,
-    Holding,
-    Left,
-    MessageInHand,
-    Received,
-    Report,
-    Settled,
-    Unwatched,
-)
+from rayline.watch import Braked, Filling, Held, Holding, MessageInHand, Received, Report, Settled, Unwatched
 from rayline.worker import run_worker
 
 WORKER_DIED = "WORKER_DIED"
@@ -48,31 +37,44 @@ _log = structlog.get_logger()
 
 
 @dataclass
-class _Call:
-    effect: str
-    deadline: float
-
-
-@dataclass
 class _WorkerState:
     """What a worker last said of itself."""
 
     name: str
     process: BaseProcess
     pipe: "Connection[object, Report]"
+    board: CallBoard
     started: float
     messages: dict[str, MessageInHand] = field(default_factory=dict)
-    begun: str | None = None
-    holding: Holding | None = None
+    positions: dict[str, int] = field(default_factory=dict)
+    holdings: list[Holding] = field(default_factory=list)
     batch_id: str | None = None
-    calls: list[_Call] = field(default_factory=list)
     blamed: str | None = None
     heard_at: float = field(default_factory=time.monotonic)
+    changes: int = 0
     has_polled: bool = False
     braked: bool = False
 
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Calls under way, the outermost first."""
+        return self.board.read().calls
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has ever begun a message."""
+        return self.board.read().begun > 0
+
+    def at_work(self) -> Holding | None:
+        """What it holds of the message at work: of several claims, the last."""
+        position = self.board.read().position
+        return next((each for each in reversed(self.holdings) if each.position == position), None)
+
     def listen(self) -> None:
-        """Take in every report that has arrived."""
+        """Take in every report that has arrived, and see whether it is alive."""
+        changes = self.board.read().changes
+        if changes != self.changes:
+            self.changes, self.heard_at = changes, time.monotonic()
         try:
             while self.pipe.poll():
                 self._take(self.pipe.recv())
@@ -85,16 +87,13 @@ class _WorkerState:
             case Received(messages):
                 self.has_polled = True
                 self.messages = {message.message_id: message for message in messages}
-            case Begun(message_id):
-                self.begun = message_id
-            case Settled(message_id):
-                self.messages.pop(message_id, None)
-            case Holding():
-                self.holding = report
-            case Entered(effect, timeout_seconds):
-                self.calls.append(_Call(effect, time.monotonic() + timeout_seconds))
-            case Left():
-                self.calls.pop()
+                self.positions = {message.message_id: index for index, message in enumerate(messages)}
+                self.holdings = []
+            case Settled(message_ids):
+                for message_id in message_ids:
+                    self.messages.pop(message_id, None)
+            case Held(holdings):
+                self.holdings += holdings
             case Filling(batch_id):
                 self.batch_id = batch_id
             case Braked(on):
@@ -169,31 +168,35 @@ class Supervisor:
         while len(self._workers) < self._settings.workers and time.monotonic() >= self._next_start:
             name = f"{self._settings.site}-{random_secrets.token_hex(4)}"
             ours, theirs = self._context.Pipe()
+            board = CallBoard.share(self._context)
             process = self._context.Process(
                 target=run_worker,
-                args=(self._settings, self._secrets, name, theirs, self._verbose),
+                args=(self._settings, self._secrets, name, theirs, board, self._verbose),
                 name=name,
                 daemon=True,
             )
             process.start()
             theirs.close()
-            self._workers.append(_WorkerState(name, process, ours, time.monotonic()))
+            self._workers.append(
+                _WorkerState(name, process, ours, CallBoard(board, time.monotonic), time.monotonic())
+            )
 
     def _listen(self, seconds: float) -> None:
-        pipes = {worker.pipe: worker for worker in self._workers}
-        for pipe in wait(list(pipes), timeout=seconds):
-            pipes[pipe].listen()  # type: ignore[index]
+        wait([worker.pipe for worker in self._workers], timeout=seconds)
+        for worker in self._workers:
+            worker.listen()
 
     def _end_overruns(self) -> None:
         now = time.monotonic()
         for worker in self._workers:
             # The innermost overrun is to blame: an outer call may only be waiting for it.
-            overrun = next((call for call in reversed(worker.calls) if now > call.deadline), None)
+            calls = worker.calls
+            overrun = next((call for call in reversed(calls) if now > call.deadline), None)
             if overrun is not None and worker.blamed is None:
                 _log.error("plugin_overrun", worker=worker.name, effect=overrun.effect)
                 worker.blamed = overrun.effect
                 worker.process.kill()
-            elif overrun is None and not worker.calls and now - worker.heard_at > _SILENT_SECONDS:
+            elif overrun is None and not calls and now - worker.heard_at > _SILENT_SECONDS:
                 # Stuck outside of any plugin, where no deadline holds, e.g. in a request that never ends.
                 _log.error("worker_silent", worker=worker.name)
                 worker.process.kill()
@@ -211,11 +214,12 @@ class Supervisor:
         log = _log.info if worker.process.exitcode == 0 else _log.warning
         log("worker_ended", worker=worker.name, status=worker.process.exitcode)
         self._pace(worker)
-        if worker.holding is not None:
-            holding = worker.holding
-            self._guarded(worker, lambda: self._record(worker, holding))
-            for effect in holding.effects:
-                self._guarded(worker, lambda each=effect: self._release(holding, each))  # type: ignore[misc]
+        at_work = worker.at_work()
+        if at_work is not None:
+            self._guarded(worker, lambda: self._record(worker, at_work))
+        begun = worker.board.read().position
+        for holding in worker.holdings:
+            self._guarded(worker, lambda each=holding: self._let_go(each, begun=each.position <= begun))  # type: ignore[misc]
         if worker.batch_id is not None:
             batch_id = worker.batch_id
             batches = self._runtime.services.batches
@@ -225,7 +229,7 @@ class Supervisor:
 
     def _pace(self, worker: _WorkerState) -> None:
         """Start the next worker at once, but ever later while workers die without having begun a message."""
-        early = worker.begun is None and time.monotonic() - worker.started < _EARLY_SECONDS
+        early = not worker.has_begun and time.monotonic() - worker.started < _EARLY_SECONDS
         self._early_deaths = self._early_deaths + 1 if early else 0
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self._early_deaths, 10))
         self._next_start = time.monotonic() + pause
@@ -239,12 +243,18 @@ class Supervisor:
             return
         self._runtime.effects.record_failure(holding.identity, effect, reason, token=holding.token)
 
-    def _release(self, holding: Holding, effect: str) -> None:
-        self._runtime.effects.release(holding.identity, effect, holding.token)
+    def _let_go(self, holding: Holding, *, begun: bool) -> None:
+        if not begun:
+            # Nothing of it ran, so it is no attempt either.
+            self._runtime.effects.withdraw(holding.identity, holding.effects, holding.token)
+            return
+        for effect in holding.effects:
+            self._runtime.effects.release(holding.identity, effect, holding.token)
 
     def _give_back(self, worker: _WorkerState, message: MessageInHand) -> None:
         """Let the message at work return, which counts; those that only lay by go back as if never received."""
-        if message.message_id != worker.begun:
+        at_work = worker.at_work()
+        if worker.positions[message.message_id] != worker.board.read().position:
             self._queue.put_back(message)
         elif message.receive_count < self._settings.max_receive_count:
             # At once after the first death, which may have been the machine's fault.
@@ -252,9 +262,9 @@ class Supervisor:
                 message, backoff_seconds(message.receive_count) if message.receive_count > 1 else 0
             )
         else:
-            identity = worker.holding.identity if worker.holding else ""
-            if worker.holding is not None:
-                self._runtime.effects.bury(worker.holding.identity)
+            if at_work is not None:
+                self._runtime.effects.bury(at_work.identity)
+            identity = at_work.identity if at_work else ""
             reason = PLUGIN_TIMEOUT if worker.blamed else PLUGIN_CRASHED if worker.calls else WORKER_DIED
             effect = worker.blamed or (worker.calls[-1].effect if worker.calls else "")
             self._queue.dead_letter(message, DeadLetter(reason, effect, identity))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Protocol
 
+from rayline.call_board import CallBoard
 from rayline.events import EventIdentity
 
 
@@ -28,39 +29,31 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """Report: a message's handling began."""
-
-    message_id: str
-
-
-@dataclass(frozen=True)
 class Settled:
-    """Report: a message was deleted or given back."""
+    """Report: these messages were deleted or given back."""
 
-    message_id: str
+    message_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Holding:
-    """Report: these effects of an event are held under a token."""
+    """Effects of an event that are held under a token.
+
+    Attributes:
+        position: of the event's message among those of its receive.
+    """
 
     identity: EventIdentity
     effects: tuple[str, ...]
     token: str
+    position: int
 
 
 @dataclass(frozen=True)
-class Entered:
-    """Report: a call of an implementation began, and may take so long."""
+class Held:
+    """Report: effects were claimed."""
 
-    effect: str
-    timeout_seconds: float
-
-
-@dataclass(frozen=True)
-class Left:
-    """Report: the innermost call ended."""
+    holdings: tuple[Holding, ...]
 
 
 @dataclass(frozen=True)
@@ -77,14 +70,17 @@ class Filling:
     batch_id: str | None
 
 
-Report = Received | Begun | Settled | Holding | Entered | Left | Filling | Braked
+Report = Received | Settled | Held | Filling | Braked
 
 
 class Watch(Protocol):
     """Reports which effects a worker holds and which call it is in."""
 
     def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
-        """The worker claimed effects of an event."""
+        """The worker claimed effects of the event at work."""
+
+    def holding_ahead(self, holdings: Sequence[Holding]) -> None:
+        """The worker claimed effects of events that it has received and not begun."""
 
     def calling(self, effect: str, timeout_seconds: float) -> AbstractContextManager[None]:
         """The worker is in a call; calls nest, and the innermost that overruns is to blame."""
@@ -99,6 +95,9 @@ class Unwatched:
     def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         """Report nothing."""
 
+    def holding_ahead(self, holdings: Sequence[Holding]) -> None:
+        """Report nothing."""
+
     def calling(self, effect: str, timeout_seconds: float) -> AbstractContextManager[None]:
         """Report nothing."""
         return nullcontext()
@@ -108,10 +107,13 @@ class Unwatched:
 
 
 class PipeWatch:
-    """Tells the supervisor, over a pipe, what this worker holds and does."""
+    """Tells the supervisor what this worker holds over a pipe, and what it does on a board."""
 
-    def __init__(self, pipe: "Connection[Report, object]") -> None:
+    def __init__(self, pipe: "Connection[Report, object]", board: CallBoard) -> None:
         self._pipe = pipe
+        self._board = board
+        self._positions: dict[str, int] = {}
+        self._position = -1
         self._sending = threading.Lock()  # the heartbeat reports too, from its own thread
 
     def _send(self, report: Report) -> None:
@@ -120,19 +122,27 @@ class PipeWatch:
 
     def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         """Report the effects held under a token."""
-        self._send(Holding(identity, tuple(effects), token))
+        self._send(Held((Holding(identity, tuple(effects), token, self._position),)))
+
+    def holding_ahead(self, holdings: Sequence[Holding]) -> None:
+        """Report what is held of messages to come."""
+        self._send(Held(tuple(holdings)))
 
     def received(self, messages: Sequence[MessageInHand]) -> None:
         """Report the messages in hand."""
+        self._positions = {message.message_id: index for index, message in enumerate(messages)}
+        self._position = -1
+        self._board.received()
         self._send(Received(tuple(messages)))
 
     def begun(self, message_id: str) -> None:
-        """Report that a message's handling began."""
-        self._send(Begun(message_id))
+        """Note that a message's handling began."""
+        self._position = self._positions[message_id]
+        self._board.begin(self._position)
 
-    def settled(self, message_id: str) -> None:
-        """Report that a message is no longer in hand."""
-        self._send(Settled(message_id))
+    def settled(self, message_ids: Sequence[str]) -> None:
+        """Report that messages are no longer in hand."""
+        self._send(Settled(tuple(message_ids)))
 
     def braked(self, on: bool) -> None:
         """Report that consuming stopped, or goes on."""
@@ -140,12 +150,12 @@ class PipeWatch:
 
     @contextmanager
     def calling(self, effect: str, timeout_seconds: float) -> Iterator[None]:
-        """Report that a call begins, and that it ended."""
-        self._send(Entered(effect, timeout_seconds))
+        """Note that a call begins, and that it ended."""
+        self._board.enter(effect, timeout_seconds)
         try:
             yield
         finally:
-            self._send(Left())
+            self._board.leave()
 
     def filling(self, batch_id: str | None) -> None:
         """Report the open import batch."""

@@ -16,9 +16,11 @@ from pydantic import SecretStr
 
 from rayline.aws import Clients
 from rayline.brake import Brake
-from rayline.handler import MessageHandler
+from rayline.call_board import CallBoard
+from rayline.handler import Disposition, MessageHandler
 from rayline.message_queue import MessageQueue
 from rayline.observability.logs import configure_logs, failure_fields
+from rayline.recorder import Recorder
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
 from rayline.watch import MessageInHand, PipeWatch
@@ -31,6 +33,7 @@ _MESSAGES_A_RECEIVE = 10
 _DRAIN_EVERY_SECONDS = 15.0
 _OUTBOX_AGE = timedelta(seconds=30)
 _TROUBLE_PAUSE_SECONDS = 2.0
+_SETTLE_SECONDS = 0.1
 
 _log = structlog.get_logger()
 
@@ -52,7 +55,8 @@ class Worker:
         stopping: threading.Event | None = None,
     ) -> None:
         self._runtime = runtime
-        self._handler = MessageHandler(runtime)
+        self._recorder = Recorder(runtime.effects)
+        self._handler = MessageHandler(runtime, recorder=self._recorder)
         self._watch = watch
         self._settings = runtime.services.settings
         self._batches = runtime.services.batches
@@ -62,6 +66,8 @@ class Worker:
         self._monotonic = monotonic
         self._brake = Brake(monotonic)
         self._in_hand: dict[str, MessageInHand] = {}
+        self._finished: list[tuple[MessageInHand, Disposition]] = []
+        self._unsettled = threading.Event()
         # Held while a message is settled or extended: an extension must not hide what was just given back.
         self._settling = threading.Lock()
         self._stopping = stopping or threading.Event()
@@ -77,12 +83,13 @@ class Worker:
 
     def run(self) -> None:
         """Receive and handle until stopped."""
-        heartbeat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
-        heartbeat.start()
+        for name, act in (("heartbeat", self._heartbeat), ("settler", self._settle_in_time)):
+            threading.Thread(target=act, name=name, daemon=True).start()
         try:
             self._consume()
         finally:
             self._ended.set()
+            self._unsettled.set()
 
     def _consume(self) -> None:
         while not self._stopping.is_set():
@@ -129,21 +136,37 @@ class Worker:
         ]
         self._in_hand = {message.message_id: message for message in received}
         self._watch.received(received)
+        if not self._stopping.is_set():
+            # What could not be claimed together is claimed as it is handled.
+            _guarded(
+                "events_not_claimed_ahead", lambda: self._handler.claim_ahead([m.body for m in received])
+            )
         for message in received:
             if self._stopping.is_set():
+                _guarded("claims_not_withdrawn", self._handler.give_up)
                 self._settle(message, lambda each=message: self._queue.put_back(each))  # type: ignore[misc]
             else:
                 self._handle(message)
             _guarded("import_batch_not_sealed", self._batches.seal_if_due)
+        self.settle_finished()
 
     def _handle(self, message: MessageInHand) -> None:
         self._watch.begun(message.message_id)
+        self._unsettled.set()
         disposition = self._handler.handle(message.body, message.receive_count)
+        if disposition.action == "delete":
+            self._finished.append((message, disposition))
+        else:
+            self._settle_as(message, disposition)
+        self._note(failed=disposition.failed)
+        if self._runtime.dispatcher.worn_out:
+            self.stop()
 
+    def _settle_as(self, message: MessageInHand, disposition: Disposition) -> None:
         def settle() -> None:
             match disposition.action:
                 case "delete":
-                    self._queue.delete(message)
+                    self._queue.delete_all([message])
                 case "return":
                     self._queue.hide(message, disposition.seconds)
                 case "postpone":
@@ -154,9 +177,37 @@ class Worker:
                     _log.error("message_dead_lettered", reason=disposition.failure.reason)
 
         self._settle(message, settle)
-        self._note(failed=disposition.failed)
-        if self._runtime.dispatcher.worn_out:
-            self.stop()
+
+    def _settle_in_time(self) -> None:
+        """Let nothing that is finished wait for long, whatever the message at work takes."""
+        while not self._ended.is_set():
+            self._unsettled.wait()
+            self._ended.wait(_SETTLE_SECONDS)
+            self._unsettled.clear()
+            _guarded("finished_not_settled", self.settle_finished)
+
+    def settle_finished(self) -> None:
+        """Record the ends that wait for it, then delete the messages whose events have ended."""
+        with self._settling:
+            finished, self._finished = self._finished, []
+            self._recorder.flush()
+            recorded = []
+            problems = []
+            for message, disposition in finished:
+                identity = disposition.identity
+                problem = None if identity is None else self._recorder.take_problem(identity)
+                if identity is None or problem is None:
+                    recorded.append(message)
+                    self._in_hand.pop(message.message_id, None)
+                else:
+                    problems.append((message, identity, problem))
+            if recorded:
+                # A message that cannot be deleted comes back by itself, and finds its effects ended.
+                _guarded("message_not_settled", lambda: self._queue.delete_all(recorded))
+        if recorded:
+            self._watch.settled([message.message_id for message in recorded])
+        for message, identity, problem in problems:
+            self._settle_as(message, self._handler.not_recorded(identity, problem, message.receive_count))
 
     def _note(self, *, failed: bool) -> None:
         was_on = self._brake.on
@@ -171,7 +222,7 @@ class Worker:
             self._in_hand.pop(message.message_id, None)
             # A message that cannot be settled comes back by itself, and finds its effects ended.
             _guarded("message_not_settled", act)
-        self._watch.settled(message.message_id)
+        self._watch.settled([message.message_id])
 
     def _heartbeat(self) -> None:
         period = min(self._settings.lease_seconds, self._settings.visibility_seconds) / 3
@@ -214,15 +265,20 @@ def _end_with_supervisor(pipe: Connection) -> None:
 
 
 def run_worker(
-    settings: Settings, secrets: Mapping[str, SecretStr], name: str, pipe: Connection, verbose: bool
+    settings: Settings,
+    secrets: Mapping[str, SecretStr],
+    name: str,
+    pipe: Connection,
+    board: Any,
+    verbose: bool,
 ) -> None:
-    """The main function of a worker process."""
+    """The main function of a worker process; ``board`` is what :meth:`CallBoard.share` made."""
     configure_logs(verbose=verbose)
     structlog.contextvars.bind_contextvars(worker=name, site=settings.site)
     threading.Thread(target=_end_with_supervisor, args=(pipe,), daemon=True).start()
     # Ctrl-C reaches the whole process group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    watch = PipeWatch(pipe)
+    watch = PipeWatch(pipe, CallBoard(board, time.monotonic))
     try:
         worker = Worker(build_runtime(settings, secrets, clients=Clients(), watch=watch, owner=name), watch)
 

@@ -20,6 +20,7 @@ from rayline.events import Event, EventIdentity, Ingested, Uploaded, Verified
 from rayline.memory import memory_limit
 from rayline.plugin import Approval, Destination, Evaluation, Instance, Policy, Receipt, Rejection
 from rayline.testing import image_instance
+from rayline.watch import Holding
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 UPLOADED = Uploaded(
@@ -569,11 +570,15 @@ class RecordingWatch:
 
     def __init__(self) -> None:
         self.held: list[tuple[str, ...]] = []
+        self.ahead: list[Holding] = []
         self.calls: list[tuple[str, float]] = []
         self.depth = 0
 
     def holding(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         self.held.append(tuple(effects))
+
+    def holding_ahead(self, holdings: Sequence[Holding]) -> None:
+        self.ahead += holdings
 
     @contextmanager
     def calling(self, effect: str, timeout_seconds: float) -> Iterator[None]:
@@ -588,7 +593,7 @@ class RecordingWatch:
         raise AssertionError("a dispatcher fills no batch")
 
 
-def test_the_supervisor_hears_of_each_call_and_of_what_is_still_held() -> None:
+def test_the_supervisor_hears_of_each_claim_and_of_each_call() -> None:
     watch = RecordingWatch()
     bench = Bench(
         Plugin("a", on_uploaded=raising(ValueError())),
@@ -602,7 +607,7 @@ def test_the_supervisor_hears_of_each_call_and_of_what_is_still_held() -> None:
     bench.observe(UPLOADED)
     assert watch.calls == [("on_uploaded:a", 60.0), ("on_uploaded:b", 7.0)]
     assert watch.depth == 0
-    assert watch.held == [("on_uploaded:a", "on_uploaded:b"), ("on_uploaded:b",), (), ()]
+    assert watch.held == [("on_uploaded:a", "on_uploaded:b")]
 
 
 def test_the_heartbeat_renews_what_is_held_and_forgives_what_is_not() -> None:

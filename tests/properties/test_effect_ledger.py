@@ -3,7 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -22,13 +22,17 @@ from support.in_memory_effects import InMemoryEffects
 from support.manual_clock import ManualClock
 from support.processor_estate import create_table
 
-from rayline.effects import CommitConflict, EffectLedger, EffectState, LeaseLost
+from rayline.effects import CommitConflict, EffectLedger, EffectState, Ending, LeaseLost
 from rayline.events import EventIdentity
 from rayline_infra.components.tracking import TABLE_KEYS
 
 LEASE_SECONDS = 60.0
 SKEW_SECONDS = 20.0
-IDENTITIES = [EventIdentity("site#uploaded#1"), EventIdentity("site#verified#2")]
+IDENTITIES = [
+    EventIdentity("site#uploaded#1"),
+    EventIdentity("site#verified#2"),
+    EventIdentity("site#verified#3"),
+]
 EFFECTS = ["on_uploaded:intake", "on_uploaded:a-plugin.of_theirs", "transform_instance:deid"]
 MACHINE = settings(
     max_examples=50,
@@ -87,6 +91,7 @@ class Holder:
     effects: frozenset[str]
     model_token: str
     real_token: str
+    ahead: bool = False
 
 
 def comparable(states: dict[str, EffectState]) -> dict[str, tuple[object, ...]]:
@@ -140,8 +145,11 @@ class EffectMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         """One of the steps: in one rule, so that no run is left without claims by swarm testing."""
-        steps = [self.claim, self.time_passes]
+        steps = [self.claim, self.claim_ahead, self.time_passes]
+        if any(each.ahead for each in self.claims):
+            steps += [self.withdraw]
         if self.claims:
+            steps += [self.finish_together, self.finish_together]
             steps += [self.claim, self.renew, self.finish, self.finish, self.crash]
             steps += [self.claim_against_a_holder]
         data.draw(st.sampled_from(steps))(data.draw)
@@ -164,14 +172,94 @@ class EffectMachine(RuleBasedStateMachine):
         model, real = self.model.claim(event, wanted), self.real.claim(event, wanted)
         self.client.answer_is_lost = False
         assert real.granted == model.granted
-        if real.granted:
-            assert comparable(dict(real.before)) == comparable(dict(model.before))
+        # What another holds may end between the two writes of a claim; the claim itself depends on the granted alone.
+        granted_before = [
+            {name: state for name, state in claim.before.items() if name in real.granted}
+            for claim in (real, model)
+        ]
+        assert comparable(granted_before[0]) == comparable(granted_before[1])
         now = self.clock().timestamp()
         for name in real.granted:
             self.watchers["model"].granted((event, name), model.token, now)
             self.watchers["real"].granted((event, name), real.token, now)
         if real.granted:
             self.claims.append(Holder(event, real.granted, model.token, real.token))
+
+    def claim_ahead(self, draw: Draw) -> None:
+        """A worker claims the fresh ones among the events of a receive at once."""
+        identities = draw(st.lists(st.sampled_from(IDENTITIES), min_size=1, unique=True))
+        wanted = {
+            self.event(identity): [(name, "1.0") for name in draw(st.sampled_from([EFFECTS[:1], EFFECTS]))]
+            for identity in identities
+        }
+        self.client.answer_is_lost = draw(st.booleans())
+        before = {identity: self.real.states(identity) for identity in wanted}
+        model, real = self.model.claim_fresh(wanted), self.real.claim_fresh(wanted)
+        self.client.answer_is_lost = False
+        assert real.keys() == model.keys()
+        now = self.clock().timestamp()
+        for identity, names in wanted.items():
+            if identity not in real:
+                self.watchers["real"].a_stale_token_records_nothing(
+                    before[identity], self.real.states(identity)
+                )
+                continue
+            assert real[identity].granted == {name for name, _ in names}
+            assert not before[identity]
+            for name, _ in names:
+                self.watchers["model"].granted((identity, name), model[identity].token, now)
+                self.watchers["real"].granted((identity, name), real[identity].token, now)
+            tokens = model[identity].token, real[identity].token
+            self.claims.append(Holder(identity, real[identity].granted, *tokens, ahead=True))
+
+    def withdraw(self, draw: Draw) -> None:
+        """A worker stops, or dies, before it has begun what it had claimed ahead, or says so late."""
+        holder = draw(st.sampled_from([each for each in self.claims if each.ahead]))
+        self.claims.remove(holder)
+        self.client.answer_is_lost = draw(st.booleans())
+        names = sorted(holder.effects)
+        states = self.model.states(holder.identity)
+        untouched = all(
+            name in states and (states[name].state, states[name].token) == ("in_progress", holder.model_token)
+            for name in names
+        )
+        self.model.withdraw(holder.identity, names, holder.model_token)
+        self.real.withdraw(holder.identity, names, holder.real_token)
+        self.client.answer_is_lost = False
+        if untouched:
+            for name in names:
+                self.watchers["model"].let_go((holder.identity, name), holder.model_token)
+                self.watchers["real"].let_go((holder.identity, name), holder.real_token)
+            # As if it had never been claimed: the next one is the first.
+            assert not self.real.states(holder.identity).keys() & set(names)
+
+    def finish_together(self, draw: Draw) -> None:
+        """A worker records the ends of several events at once; what another holds keeps none of the rest from it."""
+        endings: dict[tuple[EventIdentity, str], tuple[Holder, Ending]] = {}
+        for holder in draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=3)):
+            for name in draw(st.lists(st.sampled_from(sorted(holder.effects)), min_size=1, unique=True)):
+                state: Any = draw(st.sampled_from(["done", "done", "ignored"]))
+                known = self.real.states(holder.identity).get(name)
+                if known is not None and (known.token, known.state) == (holder.real_token, state):
+                    continue  # to say the same end twice is what a lost answer looks like
+                kind = draw(st.sampled_from(["none", "none", "new", "taken"]))
+                endings[holder.identity, name] = (
+                    holder,
+                    Ending(
+                        holder.identity, name, "", state, f"why {state}", {"n": 1}, ["x"], self.writes(kind)
+                    ),
+                )
+        self.client.answer_is_lost = draw(st.booleans())
+        real = self.real.finish_all([replace(each, token=h.real_token) for h, each in endings.values()])
+        self.client.answer_is_lost = False
+        model = self.model.finish_all([replace(each, token=h.model_token) for h, each in endings.values()])
+        assert {key: type(error) for key, error in real.items()} == {
+            key: type(error) for key, error in model.items()
+        }
+        for (identity, name), (holder, _) in endings.items():
+            if (identity, name) not in real:
+                self.watchers["model"].let_go((identity, name), holder.model_token)
+                self.watchers["real"].let_go((identity, name), holder.real_token)
 
     def claim_against_a_holder(self, draw: Draw) -> None:
         """A holder, perhaps a late one, acts just when another worker has read the ledger and is about to claim."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from rayline.effects import FINAL_STATES, Claim, CommitConflict, EffectState, LeaseLost
+from rayline.effects import FINAL_STATES, Claim, CommitConflict, EffectState, Ending, LeaseLost
 from rayline.events import EventIdentity
 
 
@@ -57,6 +57,39 @@ class InMemoryEffects:
                     version=version,
                 )
         return Claim(token, frozenset(granted), before)
+
+    def claim_fresh(
+        self, events: Mapping[EventIdentity, Sequence[tuple[str, str]]]
+    ) -> dict[EventIdentity, Claim]:
+        return {
+            identity: self.claim(identity, effects)
+            for identity, effects in events.items()
+            if identity not in self._events
+        }
+
+    def withdraw(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
+        states = self.states(identity)
+        if all((states[name].state, states[name].token) == ("in_progress", token) for name in effects):
+            for name in effects:
+                del self._events[identity][name]
+
+    def finish_all(self, endings: Sequence[Ending]) -> dict[tuple[EventIdentity, str], Exception]:
+        failed: dict[tuple[EventIdentity, str], Exception] = {}
+        for each in endings:
+            try:
+                self.finish(
+                    each.identity,
+                    each.effect,
+                    each.token,
+                    each.state,
+                    reason=each.reason,
+                    result=each.result,
+                    calls=each.calls,
+                    writes=each.writes,
+                )
+            except (LeaseLost, CommitConflict) as error:
+                failed[each.identity, each.effect] = error
+        return failed
 
     def busy_seconds(self, state: EffectState | None) -> float:
         if state is None or state.state != "in_progress":

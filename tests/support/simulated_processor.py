@@ -17,6 +17,7 @@ from support.in_memory_cloud.calls import Call, Steps, aws_error
 from support.manual_clock import ManualClock
 
 from rayline.aws import Clients
+from rayline.call_board import BOARD_BYTES, CallBoard
 from rayline.runtime import build_runtime
 from rayline.settings import Settings
 from rayline.supervisor import Supervisor, _WorkerState
@@ -137,6 +138,34 @@ class ReportPipe:
         """Nothing to free."""
 
 
+class Board(CallBoard):
+    """The memory between a worker and its supervisor; a dead worker writes no more into it."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(bytearray(BOARD_BYTES), lambda: 0.0)
+        self._faults = faults
+
+    def received(self) -> None:
+        """Written by the living only."""
+        if not self._faults.dead:
+            super().received()
+
+    def begin(self, position: int) -> None:
+        """Written by the living only."""
+        if not self._faults.dead:
+            super().begin(position)
+
+    def enter(self, effect: str, timeout_seconds: float) -> None:
+        """Written by the living only."""
+        if not self._faults.dead:
+            super().enter(effect, timeout_seconds)
+
+    def leave(self) -> None:
+        """Written by the living only."""
+        if not self._faults.dead:
+            super().leave()
+
+
 @dataclass
 class _Ended:
     """What the supervisor sees of a process that has ended."""
@@ -178,7 +207,8 @@ class WorkerProcess:
 
     def __post_init__(self) -> None:
         self.pipe = ReportPipe(self.faults)
-        watch = PipeWatch(self.pipe)  # type: ignore[arg-type]
+        self.board = Board(self.faults)
+        watch = PipeWatch(self.pipe, self.board)  # type: ignore[arg-type]
         self.runtime = build_runtime(
             self.world.settings,
             self.world.secrets,
@@ -249,14 +279,14 @@ class SupervisorProcess:
             world.settings,
             world.secrets,
             clients=clients,
-            watch=PipeWatch(ReportPipe(self.faults)),  # type: ignore[arg-type]
+            watch=PipeWatch(ReportPipe(self.faults), Board(self.faults)),  # type: ignore[arg-type]
             owner="supervisor",
             clock=world.clock,
         )
 
     def bury(self, worker: WorkerProcess) -> None:
         """Record why a worker died and give back what it held; the supervisor may die in it."""
-        state = _WorkerState(worker.name, _Ended(-9), worker.pipe, 0.0)  # type: ignore[arg-type]
+        state = _WorkerState(worker.name, _Ended(-9), worker.pipe, worker.board, 0.0)  # type: ignore[arg-type]
         state.listen()
         if worker.hung is not None and state.calls:
             state.blamed = state.calls[-1].effect

@@ -40,7 +40,7 @@ class TrainedStage:
                 },
             }
         }
-        context.effect.commit([update])
+        context.effect.commit_soon([update])
         context.log.info(
             "training_ended", execution_arn=event.pipeline_execution_arn, status=event.step_status
         )
