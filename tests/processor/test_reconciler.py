@@ -14,7 +14,7 @@ from support.own_estate import eventually
 from support.processor_estate import SITE, aws_error
 from support.reconciled_site import EXECUTION, PATIENT, ReconciledSite
 
-from rayline.cli.reconcile import moment_since
+from rayline.cli.reconcile import moment_since, show
 from rayline.envelopes import message_body, parse_message
 from rayline.errors import ConfigurationError
 from rayline.events import Evaluated, EventIdentity, Trained
@@ -613,6 +613,18 @@ def test_every_gap_counts_though_not_all_are_listed(monkeypatch: pytest.MonkeyPa
     document = json.loads(json.dumps(report.as_json()))
     assert (document["found"], document["repaired"], document["left"]) == (5, 3, 2)
     assert document["stages"]["received"] == {"looked_at": 0, "gaps": 5, "repaired": 3}
+
+
+def test_the_table_shows_each_stage_and_each_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    report = a_report()
+    report.looked_at(WayStage.RECEIVED, 7)
+    subject = "0123456789abcdef" * 2
+    report.add(Gap(WayStage.IMPORTED, GapCode.JOB_STUCK, subject, "", False, "nothing: this needs a person"))
+    show(report)
+    shown = capsys.readouterr().out
+    assert all(stage.value in shown for stage in WayStage)
+    assert subject in shown
+    assert "JOB_STUCK" in shown
 
 
 @pytest.mark.parametrize("code", list(GapCode))

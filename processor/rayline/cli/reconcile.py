@@ -79,12 +79,13 @@ def register(app: typer.Typer) -> None:
         if as_json:
             typer.echo(json.dumps(report.as_json(), sort_keys=True))
         else:
-            _show(report)
+            show(report)
         if report.left:
             raise typer.Exit(1)
 
 
-def _show(report: Report) -> None:
+def show(report: Report) -> None:
+    """Print a report as tables."""
     console = Console()
     counts = Table("stage", title=f"site {report.site}, since {report.since:%Y-%m-%d %H:%M} UTC")
     for column in ("looked at", "gaps", "repaired"):
@@ -94,7 +95,11 @@ def _show(report: Report) -> None:
     console.print(counts)
     if not report.gaps:
         return
-    gaps = Table("stage", "what", "subject", "explanation", "done")
+    gaps = Table("stage", "what")
+    # Ids are what one searches for, so they are never cut.
+    gaps.add_column("subject", no_wrap=True)
+    for column in ("explanation", "done"):
+        gaps.add_column(column, overflow="fold")
     for gap in report.gaps:
         gaps.add_row(gap.stage.value, gap.what.value, gap.subject_hash, gap.explanation, gap.done)
     console.print(gaps)
