@@ -113,6 +113,20 @@ def test_a_verification_of_a_version_that_is_not_in_the_ledger_yet_waits(reading
     assert reading.item(image_set)["verified_version"] == 2
 
 
+@pytest.mark.parametrize("days", [8, -15], ids=["a week later", "said to be of the far future"])
+def test_a_verification_of_what_never_comes_is_refused_in_the_end(
+    reading: Reading, clock: ManualClock, days: int
+) -> None:
+    event = reading.act("e" * 32, "v1")
+    assert reading.observe(event).waiting_seconds is not None
+    clock.pass_time(days * 86_400)
+    outcome = reading.observe(event)
+    assert outcome.finished
+    assert outcome.rejection is not None
+    assert outcome.rejection.reason == "IMAGE_SET_UNKNOWN"
+    assert reading.state("v1") == "refused"
+
+
 def test_a_stale_verification_is_refused_visibly(reading: Reading) -> None:
     image_set = reading.image_set("a", version=2)
     outcome = reading.observe(reading.act(image_set, "v1", findings="Jane Doe coughs"))

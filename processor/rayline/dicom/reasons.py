@@ -48,3 +48,5 @@ class ReasonCode(StrEnum):
     IMPORT_RESULT_MISSING = "IMPORT_RESULT_MISSING"
     # A verification names a version of an image set that is no longer the current one.
     STALE_VERIFICATION = "STALE_VERIFICATION"
+    # A verification names an image set, or a version of one, that did not come within a week.
+    IMAGE_SET_UNKNOWN = "IMAGE_SET_UNKNOWN"

@@ -1,5 +1,6 @@
 """verified: pin the label to the image set's version and the checksums of its frames."""
 
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ from rayline.instances import VerificationState, image_set_key, verification_key
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
+PATIENCE = timedelta(days=7)  # for the import of an image set that was verified already
 MAX_PINS_KEPT = 64  # beyond these the digest alone is kept: an item holds 400 KB
 
 
@@ -61,7 +63,7 @@ class VerifiedStage:
         """The image set's item, where the verification may be recorded on it.
 
         Raises:
-            RejectedEvent: a plugin refused it, or the image set has changed since.
+            RejectedEvent: a plugin refused it, or the image set has changed since, or never came.
             RetryableError: the image set is not in the ledger yet.
         """
         refusal = self._services.hooks().accept_verification(event)
@@ -69,6 +71,11 @@ class VerifiedStage:
             raise RejectedEvent(refusal.reason, refusal.explanation)
         item = self._services.ledger.image_set(event.datastore_id, event.image_set_id)
         if item is None or not item.get("viewable") or int(item["version"]) < int(event.image_set_version):
+            # An event with a wrong id must not wait for ever; one from the future, by a wrong clock, neither.
+            if abs(self._services.clock() - event.occurred_at) > PATIENCE:
+                raise RejectedEvent(
+                    ReasonCode.IMAGE_SET_UNKNOWN, "no image set of that id and version came within a week"
+                )
             raise RetryableError("the image set is not in the ledger yet")
         if str(item["version"]) != event.image_set_version:
             raise RejectedEvent(
