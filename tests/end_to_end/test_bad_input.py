@@ -157,11 +157,20 @@ def test_an_unknown_entry_is_a_plain_error(estate: OwnEstate) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_message_cannot_be_released_as_an_upload(estate: OwnEstate) -> None:
+def test_a_released_message_is_read_anew_and_is_no_upload(estate: OwnEstate) -> None:
     before = estate.account.object_versions("uploads")
     entry_id = next(each for each in estate.account.quarantine() if each.startswith("message-"))
-    refused = estate.operator("quarantine", "release", entry_id, check=False)
-    assert (refused.returncode, "no object" in refused.stderr) == (1, True)
+    first = estate.account.quarantine()[entry_id]
+    estate.operator("quarantine", "release", entry_id)
+    again = eventually(
+        lambda: [
+            record
+            for key, record in estate.account.quarantine().items()
+            if key == entry_id and record["quarantined_at"] > first["quarantined_at"]
+        ],
+        "the message is back",
+    )
+    assert [each["reason"] for each in again] == [first["reason"]]
     assert estate.account.object_versions("uploads") == before
 
 

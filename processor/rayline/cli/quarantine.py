@@ -9,11 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rayline.cli.estate import open_estate
-from rayline.errors import RaylineError
-
-
-class NotAnUpload(RaylineError):
-    """What is in quarantine is no object as a sender uploaded it."""
+from rayline.release import NotReleasable
 
 
 def register(app: typer.Typer) -> None:
@@ -60,14 +56,12 @@ def register(app: typer.Typer) -> None:
     def release(
         entry_id: Annotated[str, typer.Argument(help="The id that `quarantine list` shows.")],
     ) -> None:
-        """Upload an entry again, e.g. once the site profile was mended; it is screened anew."""
+        """Send an entry again, e.g. once the site profile was mended; it is screened anew."""
         estate = open_estate()
         record = estate.quarantine.record(entry_id)
-        if not record.origin_key:
-            # A message, an event, or a file that HealthImaging refused: that one is de-identified already.
-            raise NotAnUpload(
-                f"{entry_id} is no object as a sender uploaded it; `rayline replay --from quarantine` sends "
-                "messages and events again"
+        if record.entry_id.startswith("event-"):
+            raise NotReleasable(
+                f"{entry_id} is an event, whose refusal stands; `rayline replay --from quarantine` has it tried again"
             )
         estate.releaser.release(record)
-        typer.echo(f"{entry_id} was uploaded again")
+        typer.echo(f"{entry_id} was sent again")
