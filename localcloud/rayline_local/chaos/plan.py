@@ -21,11 +21,15 @@ KILLS_LEAST: Final = 20
 _COPY_SHARE: Final = 0.06
 #: the supervisor alone dies seldom, and a whole task, supervisor and workers at once, more seldom still
 _VICTIMS: Final[tuple[Victim, ...]] = ("worker",) * 14 + ("supervisor",) * 3 + ("task",) * 2 + ("all tasks",)
-_TARGETS: Final[tuple[Target, ...]] = (
-    ("any", "on_uploaded") * 2 + ("on_ingested", "sealed batch") * 3 + ("on_verified",) * 2
-)
+_TARGETS: Final[tuple[Target, ...]] = ("any", "on_uploaded", "on_verified") + (
+    "on_uploaded",
+    "on_ingested",
+    "sealed batch",
+) * 2
 _PACS: Final[tuple[PacsMode, ...]] = ("up", "down", "refuses", "breaks off", "stalls")
 _PHASE_ROUNDS_MOST: Final = 3
+#: one kill in so many strikes while a training is started
+_KILLS_A_TRAINING_KILL: Final = 6
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Round:
 
     Attributes:
         begins: the phase that begins with this round, None where the last one goes on.
+        trains: everything was let settle before, but for what the phase says; verifying and training go on.
         verified: image sets that a radiologist verifies in this round, where so many are there.
         victim: whom the kill takes.
         task: which of the processor's tasks it strikes.
@@ -77,6 +82,7 @@ class Round:
     uploads: tuple[Upload, ...] = field(repr=False)
     begins: Phase | None
     disorder: Disorder
+    trains: bool
     verified: int
     victim: Victim
     task: int
@@ -112,10 +118,13 @@ def make_plan(
         kills: rounds, each of which ends with a kill.
     """
     verified = max(4, min(24, instances // 4))
-    phases = _phases(seed, kills)
+    training = kills // _KILLS_A_TRAINING_KILL
+    intake = kills - training
+    phases = phases_of(seed, intake) | {intake + 1: _training_phase(seed, verified)}
+    waves = [*_waves(seed, instances, intake), *([] for _ in range(training))]
     rounds = [
-        _round(seed, number, kills, tuple(uploads), phases.get(number), tasks, verified)
-        for number, uploads in enumerate(_waves(seed, instances, kills), 1)
+        _round(seed, number, number > intake, tuple(uploads), phases.get(number), tasks, verified)
+        for number, uploads in enumerate(waves, 1)
     ]
     return Plan(seed, instances, tasks, workers, verified, tuple(rounds))
 
@@ -132,8 +141,8 @@ def _waves(seed: int, instances: int, kills: int) -> list[list[Upload]]:
     return waves
 
 
-def _phases(seed: int, kills: int) -> dict[int, Phase]:
-    """Phases by their first round."""
+def phases_of(seed: int, kills: int) -> dict[int, Phase]:
+    """The phases of the rounds that send, by their first round."""
     chance = Random(f"{seed}/phases")  # noqa: S311
     found = {}
     number = 1
@@ -157,18 +166,26 @@ def _phases(seed: int, kills: int) -> dict[int, Phase]:
     return found
 
 
+def _training_phase(seed: int, verified: int) -> Phase:
+    """SageMaker misbehaves, and HealthImaging keeps verifications waiting so that a kill falls in between."""
+    chance = Random(f"{seed}/training")  # noqa: S311
+    faults = {
+        "healthimaging": {"metadata_conflicts": verified},
+        "sagemaker": {**_common_faults(chance), "throttle": chance.randrange(1, 20), "lost_answers": 0.3},
+    }
+    return Phase(faults, pacs="up", events_lost=False)
+
+
 def _round(
     seed: int,
     number: int,
-    kills: int,
+    trains: bool,
     uploads: tuple[Upload, ...],
     begins: Phase | None,
     tasks: int,
     verified: int,
 ) -> Round:
     chance = Random(f"{seed}/round/{number}")  # noqa: S311
-    # A radiologist needs images first: the second half of the rounds verifies.
-    later = number > kills // 2
     return Round(
         number=number,
         uploads=uploads,
@@ -179,11 +196,13 @@ def _round(
             remembered=chance.randrange(0, 10),
             latest_seconds=chance.randrange(0, 6),
         ),
-        verified=-(-2 * verified // kills) if later else 0,
+        trains=trains,
+        # Some are verified while images still arrive; enough for a training only when they are all there.
+        verified=-(-verified // 3) if trains else chance.choice((0, 0, 1)),
         victim=chance.choice(_VICTIMS),
         task=chance.randrange(tasks),
         choice=chance.random(),
-        target=chance.choice(_TARGETS if later else _TARGETS[:-2]),
+        target="on_verified" if trains else chance.choice(_TARGETS),
         # Mostly at once: what a kill is to break off is soon over.
         pause_seconds=round(chance.choice((0, 0, chance.uniform(0, 1.5))), 2),
     )

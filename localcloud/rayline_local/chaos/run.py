@@ -118,6 +118,10 @@ class Chaos:
         display.begin("sent", len(self._plan.uploads))
         display.begin("killed", len(self._plan.rounds))
         for one in self._plan.rounds:
+            if one.trains and one.begins is not None:
+                # Images first: what a radiologist is to verify must have arrived.
+                self._estate.heal()
+                self._reconcile_until_calm(display)
             if one.begins is not None:
                 self._misbehave(one.begins)
             half = len(one.uploads) // 2
@@ -184,17 +188,24 @@ class Chaos:
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _settle(self, display: Display) -> Ledger:
-        """Let everything end: wait for calm, reconcile, verify what is left to verify, until nothing is found."""
+        """Let everything end: verify what is left to verify, until there is nothing to do and no gap."""
         display.begin("settled", len(self._story.sent))
+        while True:
+            ledger = self._reconcile_until_calm(display)
+            display.advance("settled", ledger.settled)
+            if not self._verify(self._plan.verified):
+                return ledger
+
+    def _reconcile_until_calm(self, display: Display) -> Ledger:
+        """Wait for calm and reconcile until no gap is found, or until that changes nothing any more."""
         seen: Any = None
         changed_at = time.monotonic()
         while True:
             ledger = self._await_calm(display)
             gaps = self._reconcile()
-            verified = self._verify(self._plan.verified)
-            if ledger.quiet() and not gaps and not verified:
+            if ledger.quiet() and not gaps:
                 return ledger
-            if ledger.progress() != seen or verified:
+            if ledger.progress() != seen:
                 seen, changed_at = ledger.progress(), time.monotonic()
             if time.monotonic() - changed_at > self._patience_seconds:
                 return ledger
@@ -208,7 +219,7 @@ class Chaos:
             for task in self._estate.tasks:
                 task.check()
             ledger = self._ledger.read()
-            display.advance("settled", min(ledger.settled, len(self._story.sent)))
+            display.say("killed", f"{ledger.settled} of {len(self._story.sent)} settled")
             running = self._running_executions()
             if ledger.quiet() and not running:
                 return ledger
