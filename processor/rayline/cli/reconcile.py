@@ -95,13 +95,14 @@ def show(report: Report) -> None:
     console.print(counts)
     if not report.gaps:
         return
-    gaps = Table("stage", "what")
-    # Ids are what one searches for, so they are never cut.
-    gaps.add_column("subject", no_wrap=True)
+    gaps = Table()
+    # Codes and ids are what one searches for, so they are never cut.
+    for column in ("what", "subject"):
+        gaps.add_column(column, no_wrap=True)
     for column in ("explanation", "done"):
         gaps.add_column(column, overflow="fold")
     for gap in report.gaps:
-        gaps.add_row(gap.stage.value, gap.what.value, gap.subject_hash, gap.explanation, gap.done)
+        gaps.add_row(gap.what.value, gap.subject_hash, gap.explanation, gap.done)
     console.print(gaps)
     if report.found > len(report.gaps):
         console.print(f"and {report.found - len(report.gaps)} more")
