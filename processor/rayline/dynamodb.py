@@ -131,4 +131,4 @@ def batch_get(client: Any, table: str, keys: Iterable[str]) -> Iterator[Item]:
 
 def timestamp(moment: datetime) -> str:
     """An aware moment as text in UTC whose order is the order in time, to the microsecond."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -355,6 +355,7 @@ def test_a_message_that_keeps_failing_is_dead_lettered_with_its_reason_and_its_i
         processing.upload(1, folder="fails/")
         (letter,) = eventually(lambda: processing.dead_letter_messages(), "a dead letter", seconds=60)
         attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+        assert attributes.pop("identity").startswith("hospital-a#uploaded#")
         assert attributes == {
             "reason": "PLUGIN_FAILED",
             "explanation": "failing: the plugin failed with ValueError",
