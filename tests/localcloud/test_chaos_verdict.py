@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rayline_local.chaos.inputs import Upload
 from rayline_local.chaos.killer import Kill
-from rayline_local.chaos.ledger_view import Ledger, LedgerInstance
+from rayline_local.chaos.ledger_view import Ledger, LedgerInstance, count_effects
 from rayline_local.chaos.pacs import Arrival
 from rayline_local.chaos.receivers import (
     Execution,
@@ -316,3 +318,23 @@ def test_a_finding_names_the_kill_before_it() -> None:
     import_an_object_again(world)
     (finding,) = world.verdict().findings
     assert finding.after_kill == 2
+
+
+def test_what_is_left_open_can_be_written_down(tmp_path: Path) -> None:
+    world = World()
+    leave_an_effect_open(world)
+    verdict = world.verdict()
+    details = {"findings": [asdict(each) for each in verdict.findings], "ledger": asdict(world.ledger)}
+    Summary.of(verdict, kills=3, seconds=1.0, seed=1).write(tmp_path, details)
+    written = json.loads((tmp_path / "details.json").read_text())
+    assert written["ledger"]["open_effects"] == {"on_ingested:pacs_forward waiting": 1}
+    assert json.loads((tmp_path / "summary.json").read_text())["unexplained"] == 1
+
+
+def test_effects_are_open_until_they_end_and_a_crash_mark_is_none() -> None:
+    items = [
+        {"pk": "a", "on_uploaded:x": {"state": "done"}, "on_ingested:y": {"state": "waiting"}},
+        {"pk": "b", "on_uploaded:x": {"state": "in_progress"}, "screen_instance:x": {"state": "failed"}},
+        {"pk": "c", "on_uploaded:x": {"state": "rejected"}, "on_rejected:z": {"state": "ignored"}},
+    ]
+    assert count_effects(items) == ({"on_ingested:y waiting": 1, "on_uploaded:x in_progress": 1}, 5)

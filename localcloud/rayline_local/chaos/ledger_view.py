@@ -1,7 +1,7 @@
 """What the processor's ledgers say, to be held against the receivers; and how much is left to do."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,21 +121,27 @@ class LedgerView:
             dead_letters=self._count(self._dead_letter_url),
         )
 
-    def _open_effects(self) -> tuple[Counter[str], int]:
-        found: Counter[str] = Counter()
-        count = 0
-        for item in scan(self._dynamodb, self._names.effects_table, ConsistentRead=True):
-            for name, effect in item.items():
-                if isinstance(effect, dict) and "state" in effect:
-                    count += 1
-                    if effect["state"] not in FINAL_STATES:
-                        found[f"{name} {effect['state']}"] += 1
-        return found, count
+    def _open_effects(self) -> tuple[dict[str, int], int]:
+        return count_effects(scan(self._dynamodb, self._names.effects_table, ConsistentRead=True))
 
     def _count(self, url: str) -> int:
         names = [f"ApproximateNumberOfMessages{suffix}" for suffix in _WAITING]
         answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(answer[name]) for name in names)
+
+
+def count_effects(items: Iterable[Item]) -> tuple[dict[str, int], int]:
+    """Effects that have not ended, by name and state, and the number of all."""
+    found: Counter[str] = Counter()
+    count = 0
+    for item in items:
+        for name, effect in item.items():
+            # Screening and transforming are no effects: a crash in them is marked, and never ended.
+            if name.startswith("on_") and isinstance(effect, dict):
+                count += 1
+                if effect["state"] not in FINAL_STATES:
+                    found[f"{name} {effect['state']}"] += 1
+    return dict(found), count
 
 
 def _instance(item: Item) -> LedgerInstance:

@@ -186,6 +186,7 @@ def _round(
     verified: int,
 ) -> Round:
     chance = Random(f"{seed}/round/{number}")  # noqa: S311
+    target: Target = "on_verified" if trains else chance.choice(_TARGETS)
     return Round(
         number=number,
         uploads=uploads,
@@ -199,10 +200,11 @@ def _round(
         trains=trains,
         # Some are verified while images still arrive; enough for a training only when they are all there.
         verified=-(-verified // 3) if trains else chance.choice((0, 0, 1)),
-        victim=chance.choice(_VICTIMS),
+        # Who is about to start an import, only its owner knows: to strike that, strike all.
+        victim=chance.choice(("task", "all tasks") if target == "sealed batch" else _VICTIMS),
         task=chance.randrange(tasks),
         choice=chance.random(),
-        target="on_verified" if trains else chance.choice(_TARGETS),
+        target=target,
         # Mostly at once: what a kill is to break off is soon over.
         pause_seconds=round(chance.choice((0, 0, chance.uniform(0, 1.5))), 2),
     )
