@@ -9,6 +9,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
@@ -36,7 +37,7 @@ from support.machine_world import (
     deterministic,
 )
 from support.processor_estate import SECRETS, SITE
-from support.simulated_processor import Faults, SupervisorProcess, WorkerProcess
+from support.simulated_processor import Faults, ProcessDied, SupervisorProcess, WorkerProcess
 from support.simulated_site import (
     SENTINEL,
     SENTINELS,
@@ -51,6 +52,8 @@ from rayline.effects import FINAL_STATES, EffectState, event_identity
 from rayline.envelopes import parse_message
 from rayline.events import Event, Uploaded, observer_hook
 from rayline.hashing import KeyedHash
+from rayline.instances import InstanceLedger
+from rayline.outbox import Outbox
 from rayline.reconciler import Reconciler
 from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, reminder_body
 from rayline.verification import UnknownImageSet, Verification, Verifier
@@ -58,7 +61,25 @@ from rayline.verification import UnknownImageSet, Verification, Verifier
 HASH = KeyedHash.from_secrets(SECRETS)
 STALL_SECONDS = LEASE_SECONDS + SKEW_SECONDS + 1
 WORKERS = st.integers(0, 2)
-CALLS = st.integers(1, 12) | st.integers(1, 60)
+CALLS = st.integers(1, 40) | st.sampled_from(
+    [
+        "dynamodb.transact_write_items",
+        "dynamodb.update_item",
+        "dynamodb.put_item",
+        "s3.get_object",
+        "s3.put_object",
+        "s3.delete_objects",
+        "sqs.send_message",
+        "sqs.delete_message",
+        "sqs.delete_message_batch",
+        "sqs.change_message_visibility",
+        "events.put_events",
+        "medical-imaging.start_dicom_import_job",
+        "medical-imaging.get_image_set_metadata",
+        "sagemaker.start_pipeline_execution",
+        "sagemaker.update_model_package",
+    ]
+)
 DELIVERIES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([1, 1, 1, 2])), max_size=4)
 REFUSED_PIXEL = 13  # HealthImaging refuses images of this pixel value
 KEYS = [
@@ -100,6 +121,7 @@ class Upload:
     """One received object version."""
 
     content: str
+    key: int
     instance_id: str
 
 
@@ -133,17 +155,21 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.failed_jobs: set[str] = set()
         self.names = 0
         self.ended: dict[tuple[str, str], str] = {}
-        self.done: Counter[tuple[str, str]] = Counter()
+        self.broken: list[str] = []
+        self.leases: dict[tuple[str, str], float] = {}
 
     # -- the world -----------------------------------------------------------------------------------------------
 
     @initialize(
         deid_on_failure=st.sampled_from(["reject", "retry"]),
         skews=st.lists(st.sampled_from([0, -SKEW_SECONDS / 2, SKEW_SECONDS / 2]), min_size=2, max_size=3),
-        first=st.lists(st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=3),
+        first=st.lists(st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=4),
+        reached=st.sampled_from(["nothing", "batched", "importing", "imported", "imported"]),
     )
-    def begin(self, deid_on_failure: str, skews: list[float], first: list[str]) -> None:
-        """A site with some workers, and the first uploads."""
+    def begin(
+        self, deid_on_failure: str, skews: list[float], first: list[str], reached: str = "nothing"
+    ) -> None:
+        """A site with some workers, and the first uploads, which have come so far in peace."""
         self.profile = profile_text(deid_on_failure=deid_on_failure)
         self.forgetful = profile_text(deid_on_failure=deid_on_failure, with_deid=False)
         self.deid_on_failure = deid_on_failure
@@ -157,6 +183,18 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.workers = [self.new_worker(skew) for skew in skews]
         for content in first:
             self.upload(content, 0)
+        if reached == "nothing":
+            return
+        self.deliver([(0, 1)] * len(first))
+        self.workers[0].turn()
+        if reached == "batched":
+            return
+        self.world.clock.pass_time(11)
+        self.workers[0].turn()
+        for job in self.world.running_jobs() if reached == "imported" else []:
+            self.world.end_job(job, fails=False)
+            self.deliver([(0, 1)] * len(self.world.wire))
+            self.workers[0].turn()
 
     def new_worker(self, skew: float) -> WorkerProcess:
         """A worker process under a name of its own."""
@@ -188,7 +226,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         name = KEYS[key].format(len(self.uploads))
         version = self.world.upload(name, CONTENTS[content])
         instance_id = HASH.of("instance", self.world.settings.uploads_bucket, name, version)
-        self.uploads.append(Upload(content, instance_id))
+        self.uploads.append(Upload(content, key, instance_id))
 
     def deliver(self, deliveries: list[tuple[int, int]]) -> None:
         """EventBridge delivers some of what happened: late, out of order, some of it twice."""
@@ -222,7 +260,7 @@ class ProcessorMachine(RuleBasedStateMachine):
     @rule(
         index=WORKERS,
         deliveries=DELIVERIES,
-        number=CALLS,
+        call=CALLS,
         kind=st.sampled_from(["crash before", "crash after", "answer lost", "sent twice"]),
         reported=st.booleans(),
         supervisor_dies_at=st.none() | st.integers(1, 5),
@@ -231,7 +269,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         self,
         index: int,
         deliveries: list[tuple[int, int]],
-        number: int,
+        call: int | str,
         kind: str,
         reported: bool,
         supervisor_dies_at: int | None,
@@ -239,7 +277,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         """A worker's turn in which one of its calls goes wrong, perhaps fatally, perhaps for its supervisor too."""
         self.deliver(deliveries)
         worker = self.worker(index)
-        worker.faults.plan(number, kind)
+        worker.faults.plan(call, kind)
         if supervisor_dies_at is not None:
             self.supervisor.faults.plan(supervisor_dies_at, "crash before")
         worker.turn()
@@ -251,7 +289,7 @@ class ProcessorMachine(RuleBasedStateMachine):
     @rule(
         index=WORKERS,
         deliveries=DELIVERIES,
-        number=CALLS,
+        call=CALLS,
         seconds=st.sampled_from([5, LEASE_SECONDS, STALL_SECONDS, VISIBILITY_SECONDS + 1]),
         beats=st.booleans(),
         others=st.sampled_from(["rest", "turn", "get the same messages"]),
@@ -261,7 +299,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         self,
         index: int,
         deliveries: list[tuple[int, int]],
-        number: int,
+        call: int | str,
         seconds: float,
         beats: bool,
         others: str,
@@ -286,7 +324,7 @@ class ProcessorMachine(RuleBasedStateMachine):
             if killed:
                 worker.kill()
 
-        worker.faults.plan(number, "meanwhile", meanwhile)
+        worker.faults.plan(call, "meanwhile", meanwhile)
         worker.turn()
         worker.faults.heal()
         self.replace_dead()
@@ -296,8 +334,10 @@ class ProcessorMachine(RuleBasedStateMachine):
     def turn_while_throttled(self, index: int, deliveries: list[tuple[int, int]], calls: int) -> None:
         """AWS refuses a burst of a worker's calls."""
         self.deliver(deliveries)
-        self.worker(index).faults.throttled = calls
-        self.worker(index).turn()
+        worker = self.worker(index)
+        worker.faults.throttled = calls
+        worker.turn()
+        worker.faults.heal()
         self.replace_dead()
         self.world.route()
 
@@ -385,27 +425,37 @@ class ProcessorMachine(RuleBasedStateMachine):
     def verify(self, index: int, label: Any, revoke: bool, allowed: bool, crash_at: int | None) -> None:
         """A radiologist verifies an image set, or takes that back; the API may die after the act is written."""
         faults = Faults()
-        clients = self.world.cloud.clients(faults)
-        services = self.workers[0].runtime.services
+        clients, world = self.world.processor.clients(faults), self.world
+        table = world.settings.image_tracking_table
+        ledger = InstanceLedger(clients.dynamodb, table, site=SITE, keyed_hash=HASH, clock=world.clock)
         verifier = Verifier(
             clients.dynamodb,
-            services.ledger,
-            services.outbox,
+            ledger,
+            Outbox(
+                clients.dynamodb,
+                clients.events,
+                table=table,
+                event_bus=world.settings.event_bus,
+                clock=world.clock,
+            ),
             site=SITE,
-            datastore_id=self.world.settings.datastore_id,
-            clock=self.world.clock,
+            datastore_id=world.settings.datastore_id,
+            clock=world.clock,
         )
-        image_sets = sorted(self.world.health_imaging.image_sets)
+        image_sets = sorted(world.health_imaging.image_sets)
         image_set_id = image_sets[index % len(image_sets)]
-        self.world.clock.pass_time(1)
+        world.clock.pass_time(1)
         try:
             version = verifier.current_version(image_set_id)
         except UnknownImageSet:
             return
+        if crash_at is not None:
+            faults.plan(crash_at, "crash after")
         verification = Verification(image_set_id, version, label, f"findings of {SENTINEL}")
-        verifier.verify([verification], "dr" if allowed else "nobody", revoke=revoke)
+        with suppress(ProcessDied):  # at its earliest once the act is written
+            verifier.verify([verification], "dr" if allowed else "nobody", revoke=revoke)
         self.acts.append(Act(image_set_id, version, label, revoke, allowed))
-        self.world.route()
+        world.route()
 
     @precondition(lambda self: self.world.running_executions())
     @rule(status=st.sampled_from(["Succeeded", "Failed", "Stopped"]))
@@ -421,19 +471,38 @@ class ProcessorMachine(RuleBasedStateMachine):
     # -- what must hold ------------------------------------------------------------------------------------------
 
     def effects_written(self, table: str, before: Any, after: Any) -> None:
-        """Each effect is recorded as ended at most once, and its end never changes."""
+        """Note what no write to the effect ledger may do; a handler would swallow an assertion in here."""
         if table != self.world.settings.effects_table or after is None:
             return
         identity = after["pk"]["S"]
         for name, value in after.items():
             if "M" not in value:
                 continue
-            state = value["M"]["state"]["S"]
+            old = EffectState.of(from_attributes(before[name]["M"])) if before and name in before else None
+            new = EffectState.of(from_attributes(value["M"]))
             known = self.ended.get((identity, name))
-            assert known in (None, state), f"{name} ended as {known} and is now {state}"
-            if state in FINAL_STATES and known is None:
-                self.ended[identity, name] = state
-                self.done[identity, name] += 1
+            if known not in (None, new.state):
+                self.broken.append(f"{name} ended as {known} and is now {new.state}")
+            if new.state in FINAL_STATES and known is None:
+                self.ended[identity, name] = new.state
+            self.held(identity, name, old, new)
+
+    def held(self, identity: str, name: str, old: EffectState | None, new: EffectState) -> None:
+        """Note who holds an effect, and who takes it before its holder's lease is over, by whichever clock."""
+        now = self.world.clock().timestamp()
+        if new.state != "in_progress" or new.lease_until == 0:
+            return
+        if old is not None and old.state == "in_progress" and old.token != new.token and old.lease_until:
+            since = self.leases[identity, name]
+            if now < since + LEASE_SECONDS:
+                self.broken.append(f"{name} was taken {now - since} s after its lease began")
+        if old is None or (old.token, old.lease_until) != (new.token, new.lease_until):
+            self.leases[identity, name] = now
+
+    @invariant()
+    def each_effect_has_one_holder_and_one_end(self) -> None:
+        """Each effect is recorded as ended at most once, its end never changes, and it has one holder at a time."""
+        assert not self.broken, self.broken
 
     def states(self, identity: str) -> dict[str, EffectState]:
         """Every effect of an event."""
@@ -548,6 +617,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.come_to_rest()
         self.reconcile()
         self.the_ledger_explains_the_queue()
+        self.each_effect_has_one_holder_and_one_end()
         self.each_external_act_is_idempotent()
         self.no_phi_gets_past_deidentification()
         self.no_instance_is_lost()
@@ -555,6 +625,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.rejected_is_visible()
         self.the_pacs_has_what_was_imported()
         self.the_last_act_on_an_image_set_stands()
+        self.the_final_state_does_not_depend_on_order()
 
     def heal(self) -> None:
         """Plugins, PACS, indexes and AWS are well."""
@@ -617,6 +688,11 @@ class ProcessorMachine(RuleBasedStateMachine):
         found += [item["pk"] for item in world.rows(world.settings.effects_table) if "due_at" in item]
         return found
 
+    def viewable(self) -> list[Any]:
+        """Image sets that a radiologist can look at."""
+        rows = self.world.rows(self.world.settings.image_tracking_table)
+        return [item for item in rows if item.get("type") == "image_set" and item.get("viewable")]
+
     def instances(self) -> dict[str, Any]:
         """The instance ledger by id."""
         return {
@@ -673,7 +749,6 @@ class ProcessorMachine(RuleBasedStateMachine):
         """Each event has each of its effects, ended, exactly once: no plugin's failure kept its siblings from it."""
         for identity, event in self.delivered.items():
             assert not self.unfinished(identity, event)
-        assert all(times == 1 for times in self.done.values())
 
     def rejected_is_visible(self) -> None:
         """Whatever was refused lies in quarantine, with a reason."""
@@ -718,10 +793,46 @@ class ProcessorMachine(RuleBasedStateMachine):
             expected = acts[-1].label if acts and not acts[-1].revoke else None
             assert labels.get(image_set_id) == expected
 
+    def the_final_state_does_not_depend_on_order(self) -> None:
+        """The same uploads, one after the other on a quiet day, end alike, unless an outage made the difference."""
+        if self.outages or self.failed_jobs:
+            return
+        mine = self.final_state()
+        if len(self.workers) == 1:
+            return  # this is the quiet day
+        calm = type(self)()  # from here on the site is the calm one
+        calm.begin(self.deid_on_failure, [0.0], [])
+        for upload in self.uploads:
+            calm.upload(upload.content, upload.key)
+            calm.deliver([(0, 1)])
+        calm.come_to_rest()
+        assert mine == calm.final_state()
 
+    def final_state(self) -> dict[str, Any]:
+        """What the account holds in the end, as far as nothing but the uploads decides it."""
+        instances = self.instances()
+        contents: dict[str, set[str]] = {}
+        for upload in self.uploads:
+            contents.setdefault(UIDS.get(upload.content, upload.content), set()).add(upload.content)
+        ends: Counter[Any] = Counter()
+        for upload in self.uploads:
+            item = instances[upload.instance_id]
+            uid = UIDS.get(upload.content, upload.content)
+            # Of two contents under one UID the first to be handled stays; HealthImaging's refusal frees the UID.
+            if len(contents[uid]) == 1 and upload.content != "image 5 that is refused":
+                ends[upload.content, item["stage"], item.get("reason")] += 1
+        return {
+            "ends": ends,
+            "imported": {uid for uid, times in self.world.health_imaging.imported.items() if times},
+            "forwarded": set(self.site.pacs.received),
+            "image sets": len(self.world.health_imaging.image_sets),
+        }
+
+
+NIGHTLY = not settings().derandomize
 MACHINE = settings(
-    max_examples=100,
-    stateful_step_count=25,
+    max_examples=1_500 if NIGHTLY else 100,
+    stateful_step_count=50 if NIGHTLY else 25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
@@ -738,3 +849,75 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_whatever_happens_every_instance_is_accounted_for_exactly_once(machine: Any) -> None:
     run_state_machine_as_test(machine, settings=MACHINE)  # type: ignore[no-untyped-call]
+
+
+# -- histories worth a name ------------------------------------------------------------------------------------
+
+
+def started(machine: Any, *first: str, reached: str = "nothing", workers: int = 2) -> ProcessorMachine:
+    """A machine at the start of a history."""
+    made: ProcessorMachine = machine()
+    made.begin("reject", [0.0] * workers, list(first), reached)
+    return made
+
+
+def ended(history: ProcessorMachine) -> None:
+    """Hold the history to every invariant, then let it come to rest."""
+    history.each_effect_has_one_holder_and_one_end()
+    history.each_unfinished_batch_has_a_reminder()
+    history.teardown()
+
+
+def test_a_worker_that_stalls_before_it_records_finds_its_batch_gone(machine: Any) -> None:
+    history = started(machine, "image 1")
+    history.turn_with_a_stall(
+        0, [(0, 1)], "dynamodb.transact_write_items", STALL_SECONDS, beats=False, others="turn", killed=False
+    )
+    ended(history)
+
+
+@pytest.mark.parametrize("seconds", [5, LEASE_SECONDS, STALL_SECONDS])
+def test_two_workers_get_the_same_message_at_once(machine: Any, seconds: int) -> None:
+    history = started(machine, "image 1", "no image")
+    others = "get the same messages"
+    history.turn_with_a_stall(
+        0, [(0, 1)] * 2, "dynamodb.transact_write_items", seconds, beats=False, others=others, killed=False
+    )
+    ended(history)
+
+
+def ordinary_day(machine: Any, crash_after: int | None = None) -> int:
+    """Uploads, a PACS that is down at first, verifications and a training. Returns how many calls a worker made."""
+    day = started(machine, "image 1", "image 4 of another series", "no image", workers=1)
+    worker, world = day.workers[0], day.world
+    if crash_after is not None:
+        worker.faults.plan(crash_after, "crash after")
+    day.site.pacs.down = True
+    verified = False
+    for _ in range(14):
+        day.deliver([(0, 1)] * len(world.wire))
+        day.turn(0, [])
+        for job in world.running_jobs():
+            day.world.end_job(job, fails=False)
+        for execution in world.running_executions():
+            world.end_execution(execution, "Succeeded")
+        if not verified and len(day.viewable()) == 2:
+            verified = True
+            for index in (0, 1):
+                day.verify(index, "NORMAL", revoke=False, allowed=True, crash_at=None)
+        day.site.pacs.down = not verified
+        day.schedule(RetriesDue)
+        day.the_ledger_explains_the_queue()
+        world.clock.pass_time(11)
+    calls = worker.faults.calls
+    ended(day)
+    assert len(world.sagemaker.executions) == (1 if verified else 0)
+    return calls
+
+
+def test_a_crash_after_any_call_of_an_ordinary_day_loses_nothing(machine: Any) -> None:
+    calls = ordinary_day(machine)
+    assert calls > 100
+    every = 1 if NIGHTLY else 3
+    for number in range(1, calls + 1, every):
+        ordinary_day(machine, number)

@@ -39,6 +39,13 @@ class PluginHung(ProcessDied):
     """A plugin's call overran, so the supervisor killed the process."""
 
 
+@dataclass(frozen=True)
+class _Plan:
+    at: int | str
+    kind: str
+    act: Callable[[], object] | None
+
+
 class Faults(Steps):
     """What goes wrong around one process's calls; calls count from the last :meth:`plan`.
 
@@ -52,17 +59,17 @@ class Faults(Steps):
         self.throttled = 0
         self.calls = 0
         self.trace: deque[str] = deque(maxlen=60)
-        self._plans: dict[int, tuple[str, Callable[[], object] | None]] = {}
+        self._plans: list[_Plan] = []
 
-    def plan(self, number: int, kind: str, act: Callable[[], object] | None = None) -> None:
-        """At the ``number``-th call from now, do what ``kind`` says.
+    def plan(self, at: "int | str", kind: str, act: Callable[[], object] | None = None) -> None:
+        """At a call from now, the ``at``-th of all or the first of an operation, do what ``kind`` says.
 
         - *crash before*, *crash after*: die before the service sees the call, or before its answer arrives.
         - *answer lost*: the call happens, and its caller is told of a timeout, as after botocore's last attempt.
         - *sent twice*: the first answer is lost, and botocore sends the same request again.
         - *meanwhile*: ``act`` happens before the call.
         """
-        self._plans[self.calls + number] = (kind, act)
+        self._plans.append(_Plan(self.calls + at if isinstance(at, int) else at, kind, act))
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
@@ -74,7 +81,10 @@ class Faults(Steps):
         if self.dead:
             raise ProcessDied
         self.calls += 1
-        kind, meanwhile = self._plans.pop(self.calls, ("", None))
+        plan = next((each for each in self._plans if each.at in (self.calls, str(call))), None)
+        kind, meanwhile = (plan.kind, plan.act) if plan else ("", None)
+        if plan is not None:
+            self._plans.remove(plan)
         self.trace.append(f"{call} {kind}".strip())
         if kind == "crash before":
             self.die()
