@@ -127,6 +127,17 @@ def load_environment_file(path: Path | None = None) -> Path | None:
     return file
 
 
+def use_environment_file(path: Path) -> None:
+    """Make a dotenv file all that the environment says of AWS and Rayline, whatever it said before.
+
+    ``RAYLINE_DATA``, where the real images lie, stays.
+    """
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "RAYLINE_")) and name != "RAYLINE_DATA":
+            del os.environ[name]
+    load_environment_file(path)
+
+
 def site_profile_path() -> Path | None:
     """The site profile that the environment names, if it does."""
     path = os.environ.get(Settings.environment_name("site_profile"))

@@ -15,6 +15,7 @@ from rayline.settings import (
     load_environment_file,
     load_secrets,
     load_settings,
+    use_environment_file,
 )
 
 REQUIRED = sorted(name for name, field in Settings.model_fields.items() if field.is_required())
@@ -31,6 +32,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in set(os.environ) - set(kept):
         del os.environ[name]
+    os.environ.update({name: value for name, value in kept.items() if name not in os.environ})
 
 
 def give(monkeypatch: pytest.MonkeyPatch, **fields: str) -> None:
@@ -137,3 +139,21 @@ def test_real_images_lie_where_the_environment_says(monkeypatch: pytest.MonkeyPa
     assert data_root() == Path("../shared/data")
     monkeypatch.setenv("RAYLINE_DATA", "/images")
     assert data_root() == Path("/images")
+
+
+def test_another_estate_s_environment_can_be_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(monkeypatch, queue_url="another estate's")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody's")
+    monkeypatch.setenv("RAYLINE_ENV_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("RAYLINE_DATA", "images")
+    path = tmp_path / "env"
+    path.write_text("RAYLINE_QUEUE_URL=this\nAWS_ENDPOINT_URL=http://127.0.0.1:1\n")
+    use_environment_file(path)
+    ours = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "RAYLINE_"))}
+    assert ours == {
+        "RAYLINE_QUEUE_URL": "this",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "RAYLINE_DATA": "images",
+    }

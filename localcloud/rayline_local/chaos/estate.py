@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from rayline.names import UPLOAD_PREFIX, EstateNames
-from rayline.settings import load_environment_file
+from rayline.settings import use_environment_file
 from rayline_local import running
 from rayline_local.chaos.inputs import Upload
 from rayline_local.chaos.pacs import AE_TITLE, Pacs
@@ -62,7 +62,7 @@ class ChaosEstate:
             overrides={f"rayline:{name}": value for name, value in settings.items()},
         )
         self.front = running.require_running(self._state_dir)
-        load_environment_file(self._state_dir / "env")
+        use_environment_file(self._state_dir / "env")
         self.datastore_id: str = outputs["datastore_id"]
         self.names = EstateNames(self.front.stack, self.front.account_id, self.front.region)
         self._uploader = role_client(self.front, "s3", self.names.role("uploader"))

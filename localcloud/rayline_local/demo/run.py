@@ -18,7 +18,7 @@ from rayline.cli.estate import open_estate
 from rayline.dicom.reasons import ReasonCode
 from rayline.errors import RaylineError
 from rayline.names import EstateNames, RuleKind
-from rayline.settings import load_environment_file
+from rayline.settings import use_environment_file
 from rayline_local import running
 from rayline_local.commands import bring_down, bring_up
 from rayline_local.demo.display import Display
@@ -98,7 +98,7 @@ class Demo:
         outputs = bring_up(self._state_dir, port=0, overrides=settings)
         front = running.require_running(self._state_dir)
         try:
-            load_environment_file(self._state_dir / "env")
+            use_environment_file(self._state_dir / "env")
             self._front = front
             self._view = EstateView(open_estate())
             for rule in self._options.disabled_rules:
