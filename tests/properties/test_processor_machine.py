@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.local_cloud import LocalCloud
 from support.machine_world import (
     LEASE_SECONDS,
     SKEW_SECONDS,
@@ -142,6 +143,7 @@ class ProcessorMachine(RuleBasedStateMachine):
     folder: ClassVar[Path]
     site: ClassVar[Site]
     logs: ClassVar[list[str]]
+    local: ClassVar[LocalCloud | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,7 +175,7 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.profile = profile_text(deid_on_failure=deid_on_failure)
         self.forgetful = profile_text(deid_on_failure=deid_on_failure, with_deid=False)
         self.deid_on_failure = deid_on_failure
-        self.world = MachineWorld(self.folder, self.site, self.profile)
+        self.world = MachineWorld(self.folder, self.site, self.profile, self.local)
         self.world.health_imaging.refuses = lambda content: (
             pydicom.dcmread(BytesIO(content)).PixelData[:2] == bytes([REFUSED_PIXEL, 0])
         )
@@ -502,15 +504,26 @@ class ProcessorMachine(RuleBasedStateMachine):
     @invariant()
     def each_effect_has_one_holder_and_one_end(self) -> None:
         """Each effect is recorded as ended at most once, its end never changes, and it has one holder at a time."""
+        if self.local is not None:  # seen from outside, from step to step
+            for item in self.world.rows(self.world.settings.effects_table):
+                for name, state in self.effects_of(item).items():
+                    known = self.ended.get((item["pk"], name))
+                    assert known in (None, state.state), f"{name} ended as {known} and is now {state.state}"
+                    if state.state in FINAL_STATES:
+                        self.ended[item["pk"], name] = state.state
         assert not self.broken, self.broken
 
     def states(self, identity: str) -> dict[str, EffectState]:
         """Every effect of an event."""
         item = self.world.cloud.dynamodb.get_item(
-            TableName=self.world.settings.effects_table, Key={"pk": {"S": identity}}
+            TableName=self.world.settings.effects_table, Key={"pk": {"S": identity}}, ConsistentRead=True
         ).get("Item", {})
-        states = {name: value for name, value in from_attributes(item).items() if isinstance(value, dict)}
-        return {name: EffectState.of(value) for name, value in states.items()}
+        return self.effects_of(from_attributes(item))
+
+    @staticmethod
+    def effects_of(item: dict[str, Any]) -> dict[str, EffectState]:
+        """The effects in an item."""
+        return {name: EffectState.of(value) for name, value in item.items() if isinstance(value, dict)}
 
     def unfinished(self, identity: str, event: Event) -> set[str]:
         """Effects that an event still has to have."""
@@ -845,6 +858,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     site = Site()
     with deterministic(monkeypatch, site), captured_logs() as logs:
         yield type("Machine", (ProcessorMachine,), {"folder": tmp_path, "site": site, "logs": logs})
+
+
+@pytest.mark.timeout(1_200)
+def test_the_same_holds_on_the_local_cloud(machine: Any, local_cloud: LocalCloud) -> None:
+    machine.local = local_cloud
+    few = settings(MACHINE, max_examples=100 if NIGHTLY else 5, stateful_step_count=12)
+    run_state_machine_as_test(machine, settings=few)  # type: ignore[no-untyped-call]
 
 
 def test_whatever_happens_every_instance_is_accounted_for_exactly_once(machine: Any) -> None:

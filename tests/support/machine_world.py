@@ -1,6 +1,7 @@
 """The world that the processor's state machine lives in: one account, its producers of events, and what leaves it."""
 
 import json
+import os
 import random
 import secrets
 import uuid
@@ -15,6 +16,8 @@ import structlog
 from support.in_memory_cloud.cloud import InMemoryCloud
 from support.in_memory_cloud.health_imaging import ImageSet, InMemoryHealthImaging, Job
 from support.in_memory_cloud.sagemaker import Execution, InMemorySageMaker
+from support.local_backed_cloud import LocalBackedCloud, now
+from support.local_cloud import LocalCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import SECRETS, ProcessorEstate
 from support.simulated_processor import World
@@ -36,7 +39,7 @@ SETTINGS = {
     "visibility_seconds": VISIBILITY_SECONDS,
     "batch_quiet_seconds": QUIET_SECONDS,
     "study_quiet_seconds": 30,
-    "park_after_seconds": 60,
+    "park_after_seconds": 3,
     "max_receive_count": MAX_RECEIVES,
     "verified_per_training": 2,
 }
@@ -59,7 +62,7 @@ def envelope(source: str, detail_type: str, detail: Mapping[str, Any], at: datet
 
 
 class MachineWorld:
-    """One account in memory with its producers.
+    """One account with its producers, in memory or on a local cloud.
 
     Attributes:
         wire: events that happened and whose messages have not been delivered yet.
@@ -67,15 +70,22 @@ class MachineWorld:
         logs: every line that was logged.
     """
 
-    def __init__(self, folder: Path, site: Site, profile: str) -> None:
-        self.clock = ManualClock(START)
+    def __init__(self, folder: Path, site: Site, profile: str, local: LocalCloud | None = None) -> None:
+        self.clock = ManualClock(START if local is None else now())
         self.site = site
-        self.cloud = InMemoryCloud(self.clock)
+        self.cloud = InMemoryCloud(self.clock) if local is None else LocalBackedCloud(local, self.clock)
         self.health_imaging: InMemoryHealthImaging = self.cloud.health_imaging
         self.sagemaker: InMemorySageMaker = self.cloud.sagemaker
-        self.estate = ProcessorEstate(self.cloud, folder, profile=profile, **SETTINGS)
+        self.estate = ProcessorEstate(
+            self.cloud,
+            folder,
+            profile=profile,
+            # On the local cloud names must differ from run to run, which the seeded ids do not.
+            name="machine" if local is None else f"machine-{os.urandom(6).hex()}",
+            **SETTINGS,
+        )
         self.settings = self.estate.settings
-        queue = self.cloud.sqs.queue(self.settings.queue_url)
+        queue = self.cloud.sqs.queue(self.settings.queue_url)  # only the one in memory redrives by itself
         queue.dead_letters = self.cloud.sqs.queue(self.settings.dead_letter_queue_url)
         queue.max_receive_count = MAX_RECEIVES
         self.wire: list[str] = []
@@ -179,10 +189,8 @@ class MachineWorld:
 
     def redrive(self) -> None:
         """An operator brings back what was dead-lettered."""
-        dead = self.cloud.sqs.queue(self.settings.dead_letter_queue_url)
-        messages, dead.messages = dead.messages, []
-        for message in messages:
-            self.send(message.body)
+        for body in self.cloud.sqs.drain(self.settings.dead_letter_queue_url):
+            self.send(body)
 
     def rows(self, table: str) -> list[Item]:
         """Every item of a table."""

@@ -110,10 +110,11 @@ class ProcessorEstate:
         folder: Path,
         *,
         profile: str = "identity: original\n",
+        name: str | None = None,
         **settings: Any,
     ) -> None:
         self._cloud = cloud
-        self.name = f"t{uuid.uuid4().hex[:12]}"
+        self.name = name or f"t{uuid.uuid4().hex[:12]}"
         profile_path = folder / f"{self.name}.yaml"
         profile_path.write_text(profile)
         self.sqs = cloud.client("sqs")

@@ -66,6 +66,11 @@ class InMemorySQS:
         """A queue, for a test to look at and to shuffle."""
         return self._queues[url]
 
+    def drain(self, url: str) -> list[str]:
+        """Take every message out of a queue. Returns their bodies."""
+        messages, self._queues[url].messages = self._queues[url].messages, []
+        return [message.body for message in messages]
+
     def _now(self) -> float:
         return self._clock().timestamp()
 
