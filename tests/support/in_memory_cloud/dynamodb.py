@@ -90,14 +90,12 @@ class InMemoryDynamoDB:
         return {}
 
     def update_item(self, **request: Any) -> dict[str, Any]:
-        table = self._table(request["TableName"], "UpdateItem")
-        before = table.items.get(_key_of(table, request["Key"], "UpdateItem", exact=True))
-        after = self._write("Update", request, "UpdateItem")
-        wanted = request.get("ReturnValues", "NONE")
-        if wanted not in ("NONE", "ALL_OLD", "ALL_NEW"):
-            raise NotImplementedError(f"ReturnValues {wanted}")
-        returned = {"NONE": None, "ALL_OLD": before, "ALL_NEW": after}[wanted]
-        return {} if returned is None else {"Attributes": copied_item(returned)}
+        returned = request.get("ReturnValues", "NONE")
+        if returned not in ("NONE", "ALL_OLD", "ALL_NEW"):
+            raise NotImplementedError(f"ReturnValues {returned}")
+        before, after = self._write("Update", request, "UpdateItem")
+        item = {"NONE": None, "ALL_OLD": before, "ALL_NEW": after}[returned]
+        return {} if item is None else {"Attributes": copied_item(item)}
 
     def delete_item(self, **request: Any) -> dict[str, Any]:
         self._write("Delete", request, "DeleteItem")
