@@ -1,5 +1,6 @@
 """``python -m benchmarks``: run benchmarks, print what was measured, write it as JSON."""
 
+import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,9 @@ def bench(
     for AWS Lambda: events a second, time from put to hook, scaling over two workers, and DynamoDB writes for
     each uploaded instance. Nothing else should run meanwhile: both cores count. Takes about seven minutes.
     """
+    # However it is stopped, its local cloud and the processes under measurement go with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     output.mkdir(parents=True, exist_ok=True)
     if only in (None, Benchmark.DISPATCH):
         figures = run.measure(events=events, rounds=rounds, folder=output)
