@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -66,7 +67,7 @@ class Worker:
         self._monotonic = monotonic
         self._brake = Brake(monotonic)
         self._in_hand: dict[str, MessageInHand] = {}
-        self._finished: list[tuple[MessageInHand, Disposition]] = []
+        self._finished: deque[tuple[MessageInHand, Disposition]] = deque()
         self._unsettled = threading.Event()
         # Held while a message is settled or extended: an extension must not hide what was just given back.
         self._settling = threading.Lock()
@@ -189,7 +190,8 @@ class Worker:
     def settle_finished(self) -> None:
         """Record the ends that wait for it, then delete the messages whose events have ended."""
         with self._settling:
-            finished, self._finished = self._finished, []
+            # Taken before the flush, so that it covers the ends of all of them.
+            finished = [self._finished.popleft() for _ in range(len(self._finished))]
             self._recorder.flush()
             recorded = []
             problems = []
