@@ -1,6 +1,8 @@
 """What a worker does with one receive: claims together, ends recorded together, messages deleted together."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -134,19 +136,41 @@ def test_an_event_that_is_known_does_not_keep_the_others_from_being_claimed_toge
 
 
 def test_what_a_dead_worker_had_claimed_and_not_begun_was_never_tried(receiving: Receiving) -> None:
+    receiving.send(1)
+    receiving.worker("before").turn()
+    receiving.send(1, 0, 2)
+    worker = receiving.worker()
+    # Dead in the claim of the first, which is known and so was not claimed ahead as the others were.
+    worker.faults.plan(_call_number_of_claim(receiving, 1, 0, 2), "crash before")
+    worker.turn()
+    held = receiving.state(worker, 0)
+    assert held is not None
+    assert held.state == "in_progress"
+    SupervisorProcess(receiving.world).bury(worker)
+    assert [receiving.state(worker, number) for number in (0, 2)] == [None, None]
+    assert sorted(each.received for each in receiving.queue.messages) == [0, 0, 1]
+    receiving.worker("two").turn()
+    for number in (0, 2):
+        state = receiving.state(worker, number)
+        assert state is not None
+        assert (state.state, state.attempts, state.crashes) == ("done", 1, 0)
+    assert not receiving.queue.messages
+
+
+def test_what_ran_and_was_not_recorded_when_a_worker_died_runs_again(receiving: Receiving) -> None:
     receiving.send(*range(3))
     worker = receiving.worker()
-    # Claimed, and then dead in the transaction that would have recorded the ends.
     worker.faults.plan(_call_number(receiving, "transactwriteitems", 2), "crash before")
     worker.turn()
     assert worker.dead
     assert len(receiving.queue.messages) == 3
-    supervisor = SupervisorProcess(receiving.world)
-    supervisor.bury(worker)
+    SupervisorProcess(receiving.world).bury(worker)
     second = receiving.worker("two")
     for _ in range(3):
         second.turn()
     assert sorted(receiving.executions()) == ["0", "1", "2"]
+    states = [receiving.state(worker, number) for number in range(3)]
+    assert [each and (each.state, each.attempts) for each in states] == [("done", 2)] * 3
     assert not receiving.queue.messages
 
 
@@ -194,6 +218,46 @@ def test_an_end_that_another_worker_was_first_to_record_deletes_no_message(recei
         receiving.clock.pass_time(10)
         worker.turn()
     assert not receiving.queue.messages
+
+
+def test_what_is_finished_is_settled_while_the_next_message_takes_long(receiving: Receiving) -> None:
+    receiving.send(1)
+    receiving.worker("before").turn()
+    receiving.send(0, 1)
+    worker = receiving.worker()
+    settled = threading.Event()
+
+    def wait_for_the_settler() -> None:
+        """The second message's work goes on until the first is out of the queue."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not settled.is_set():
+            if [each.body for each in receiving.queue.messages] == [receiving.body(1)]:
+                settled.set()
+            time.sleep(0.01)
+
+    # Its first call: the claim of an event that is known, which is not made ahead.
+    worker.faults.plan(_call_number_of_claim(receiving, 0, 1), "meanwhile", wait_for_the_settler)
+    settler = threading.Thread(target=worker.worker._settle_in_time, daemon=True)
+    settler.start()
+    worker.turn()
+    worker.worker._ended.set()
+    worker.worker._unsettled.set()
+    settler.join(30)
+    assert not settler.is_alive()
+    assert settled.is_set()
+    assert sorted(receiving.executions()) == ["0", "1"]
+    assert not receiving.queue.messages
+
+
+def _call_number_of_claim(receiving: Receiving, *numbers: int) -> int:
+    """Which call of a worker's turn claims a known event, 1, by itself, counted in a world of its own."""
+    other = Receiving(receiving.estate.settings.site_profile.parent)
+    other.send(1)
+    other.worker("before").turn()
+    other.send(*numbers)
+    worker = other.worker()
+    worker.turn()
+    return [call.split(".", 1)[1] for call in worker.faults.trace].index("update_item") + 1
 
 
 def test_the_heartbeat_keeps_what_is_claimed_ahead(receiving: Receiving) -> None:
