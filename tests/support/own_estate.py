@@ -44,14 +44,18 @@ def eventually(look: Callable[[], T], what: str, *, seconds: float = 90.0, every
 
 
 def rayline(
-    *arguments: str | Path, check: bool = True, cwd: Path = ROOT, environment: dict[str, str] | None = None
+    *arguments: str | Path,
+    check: bool = True,
+    cwd: Path = ROOT,
+    environment: dict[str, str] | None = None,
+    seconds: float = COMMAND_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a person does, with no AWS or Rayline setting of the caller's."""
     finished = subprocess.run(
         [sys.executable, "-m", "rayline.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=COMMAND_SECONDS,
+        timeout=seconds,
         cwd=cwd,
         env=process_environment({"COLUMNS": "200", **(environment or {})}),
         check=False,
