@@ -22,6 +22,7 @@ from rayline_local.front.services import role_environment, role_token
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.1
+ASK_SECONDS = 5.0
 LOG_TAIL_LINES = 15
 
 
@@ -52,12 +53,12 @@ class RunningFront:
         secret = (self.state_dir / TOKEN_FILE).read_text().strip()
         return role_environment(self.endpoint_url, self.region, arn, role_token(secret, arn))
 
-    def ask(self, path: str) -> Any:
+    def ask(self, path: str, timeout_seconds: float = ASK_SECONDS) -> Any:
         """GET a `/_rayline/` path; raises OSError when nobody answers and ValueError when it is not JSON."""
-        return ask(self.port, path)[1]
+        return ask(self.port, path, timeout_seconds)[1]
 
 
-def ask(port: int, path: str, timeout_seconds: float = 5.0) -> tuple[int, Any]:
+def ask(port: int, path: str, timeout_seconds: float = ASK_SECONDS) -> tuple[int, Any]:
     """Status and JSON document of a `/_rayline/` path on a loopback port."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_seconds)
     try:

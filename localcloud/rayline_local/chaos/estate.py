@@ -20,6 +20,7 @@ from rayline_local.commands import bring_down, bring_up
 from rayline_local.demo.processor import ProcessorProcess
 from rayline_local.tasks import process_environment, role_client, root_client, task_environment
 
+_PATIENCE_SECONDS: Final = 60.0
 _PROFILE: Final = "config/site/chaos.yaml"
 #: short leases, so that what a kill leaves behind is taken up again within seconds
 _SETTINGS: Final = {
@@ -124,7 +125,7 @@ class ChaosEstate:
         request = urllib.request.Request(  # noqa: S310 - the front's own loopback address
             f"{self.front.endpoint_url}/_rayline/faults", data=json.dumps(document).encode(), method="PUT"
         )
-        with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS):  # noqa: S310
             pass
 
     def tell_of_uploads(self, enabled: bool) -> None:
