@@ -7,6 +7,7 @@ stall past their leases, run on skewed clocks; plugins fail in every way. Then e
 
 import hashlib
 import json
+import resource
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -204,8 +205,16 @@ class ProcessorMachine(RuleBasedStateMachine):
         return WorkerProcess(f"worker-{self.names}", self.world.processor, timedelta(seconds=skew))
 
     def worker(self, index: int) -> WorkerProcess:
-        """One of the workers."""
-        return self.workers[index % len(self.workers)]
+        """One of the workers that does not stand still; where all do, one goes on first."""
+        if all(worker.suspended for worker in self.workers):
+            self.workers[0].resume()
+            self.replace_dead()
+        free = [worker for worker in self.workers if not worker.suspended]
+        return free[index % len(free)]
+
+    def all_workers(self) -> list[WorkerProcess]:
+        """Every worker, before and after the beginning."""
+        return getattr(self, "workers", [])
 
     def replace_dead(self, *, reported: bool = True) -> None:
         """Each dead worker is buried, unless its supervisor died too, and a new one starts in its place."""
@@ -328,6 +337,30 @@ class ProcessorMachine(RuleBasedStateMachine):
 
         worker.faults.plan(call, "meanwhile", meanwhile)
         worker.turn()
+        worker.faults.heal()
+        self.replace_dead()
+        self.world.route()
+
+    @rule(index=WORKERS, deliveries=DELIVERIES, call=CALLS, seconds=st.sampled_from([0, STALL_SECONDS]))
+    def a_turn_stands_still(
+        self, index: int, deliveries: list[tuple[int, int]], call: int | str, seconds: float
+    ) -> None:
+        """A worker stands still between two of its calls for some steps: another may do half of its turn meanwhile."""
+        self.deliver(deliveries)
+        self.worker(index).turn_until(call)
+        self.world.clock.pass_time(seconds)
+        self.replace_dead()
+        self.world.route()
+
+    @precondition(lambda self: any(worker.suspended for worker in self.all_workers()))
+    @rule(index=WORKERS, killed=st.booleans())
+    def a_turn_goes_on(self, index: int, killed: bool) -> None:
+        """A worker that stood still goes on, or is found dead."""
+        suspended = [worker for worker in self.all_workers() if worker.suspended]
+        worker = suspended[index % len(suspended)]
+        if killed:
+            worker.kill()
+        worker.resume()
         worker.faults.heal()
         self.replace_dead()
         self.world.route()
@@ -647,6 +680,9 @@ class ProcessorMachine(RuleBasedStateMachine):
         self.world.cloud.dynamodb.let_indexes_lag(False)
         for worker in self.workers:
             worker.faults.heal()
+            if worker.suspended:
+                worker.resume()
+        self.replace_dead()
         # A deployment of the healthy site.
         for index in range(len(self.workers)):
             self.drain(index)
@@ -856,8 +892,11 @@ MACHINE = settings(
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The machine on this test's own folder, with ids that follow Hypothesis's seed."""
     site = Site()
+    # Turns that stand still leave the memory limits of their plugins' calls in another order than they came.
+    limits = resource.getrlimit(resource.RLIMIT_AS)
     with deterministic(monkeypatch, site), captured_logs() as logs:
         yield type("Machine", (ProcessorMachine,), {"folder": tmp_path, "site": site, "logs": logs})
+    resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 @pytest.mark.timeout(1_200)
@@ -903,6 +942,24 @@ def test_two_workers_get_the_same_message_at_once(machine: Any, seconds: int) ->
     history.turn_with_a_stall(
         0, [(0, 1)] * 2, "dynamodb.transact_write_items", seconds, beats=False, others=others, killed=False
     )
+    ended(history)
+
+
+@pytest.mark.parametrize("first_to_go_on", [0, 1])
+def test_a_worker_whose_effect_another_holds_by_now_records_nothing(
+    machine: Any, first_to_go_on: int
+) -> None:
+    history = started(machine, "image 1", workers=3)
+    body = history.world.wire[0]
+    history.a_turn_stands_still(0, [(0, 1)], "dynamodb.transact_write_items", STALL_SECONDS)
+    history.deliver_body(body)
+    history.a_turn_stands_still(0, [], "dynamodb.transact_write_items", 0)
+    assert [worker.suspended for worker in history.workers] == [True, True, False]
+    history.a_turn_goes_on(first_to_go_on, killed=False)
+    history.each_effect_has_one_holder_and_one_end()
+    # The one that came late records nothing; what the holder had ended before it stood still stays.
+    assert len(history.ended) == (1 if first_to_go_on == 0 else 4)
+    history.a_turn_goes_on(0, killed=False)
     ended(history)
 
 

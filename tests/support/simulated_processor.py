@@ -68,6 +68,7 @@ class Faults(Steps):
         - *answer lost*: the call happens, and its caller is told of a timeout, as after botocore's last attempt.
         - *sent twice*: the first answer is lost, and botocore sends the same request again.
         - *meanwhile*: ``act`` happens before the call.
+        - *suspend*: ``act`` returns when the process may go on.
         """
         self._plans.append(_Plan(self.calls + at if isinstance(at, int) else at, kind, act))
 
@@ -88,7 +89,7 @@ class Faults(Steps):
         self.trace.append(f"{call} {kind}".strip())
         if kind == "crash before":
             self.die()
-        if kind == "meanwhile" and meanwhile is not None:
+        if kind in ("meanwhile", "suspend") and meanwhile is not None:
             meanwhile()
             if self.dead:
                 raise ProcessDied
@@ -122,6 +123,31 @@ class ClockedEvent(threading.Event):
         if not self.is_set() and timeout:
             self._clock.pass_time(timeout)
         return self.is_set()
+
+
+class _Baton:
+    """Who of two threads runs."""
+
+    def __init__(self) -> None:
+        self._theirs = threading.Event()
+        self._ours = threading.Event()
+
+    def hand_over(self) -> None:
+        """The turn stands still until it is given back."""
+        self._ours.set()
+        self._theirs.wait()
+
+    def wait_for_it(self) -> None:
+        """Wait until the turn stands still or has ended."""
+        self._ours.wait()
+
+    def give_back(self) -> None:
+        """Let the turn go on."""
+        self._theirs.set()
+
+    def end(self) -> None:
+        """The turn has ended."""
+        self._ours.set()
 
 
 class ReportPipe:
@@ -245,6 +271,35 @@ class WorkerProcess:
     def turn(self) -> None:
         """One turn of the worker's loop; it may die in it."""
         self._run(self.worker.turn)
+
+    def turn_until(self, call: "int | str") -> None:
+        """One turn, suspended at a call until :meth:`resume`; others may act in between, and more than once.
+
+        Of the threads only one ever runs: the turn's, or the one that waits here.
+        """
+        self._control = _Baton()
+        self.faults.plan(call, "suspend", self._control.hand_over)
+        self._thread = threading.Thread(target=self._run_thread, daemon=True)
+        self._thread.start()
+        self._control.wait_for_it()
+        if not self.busy:
+            self.faults.heal()  # the turn was over before that call
+
+    def _run_thread(self) -> None:
+        try:
+            self._run(self.worker.turn)
+        finally:
+            self._control.end()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether a turn stands still."""
+        return self.busy
+
+    def resume(self) -> None:
+        """Let a suspended turn go on to its end."""
+        self._control.give_back()
+        self._thread.join()
 
     def drain(self) -> None:
         """SIGTERM: what is at work is finished, the rest given back, and the open batch sealed."""
