@@ -109,6 +109,8 @@ class Pacs:
     def arrivals(self) -> Iterator[Arrival]:
         """Everything that was stored, in no order."""
         for path in self._folder.iterdir():
+            if path.suffix == ".part":
+                continue  # broken off while it was written: nothing was acknowledged
             content = path.read_bytes()
             dataset = pydicom.dcmread(BytesIO(content), stop_before_pixels=True)
             yield Arrival(
