@@ -202,9 +202,11 @@ class Chaos:
         changed_at = time.monotonic()
         while True:
             ledger = self._await_calm(display)
-            gaps = self._reconcile()
-            if ledger.quiet() and not gaps:
-                return ledger
+            if not self._reconcile():
+                # What came in meanwhile was too young for the reconciler.
+                ledger = self._ledger.read()
+                if ledger.quiet():
+                    return ledger
             if ledger.progress() != seen:
                 seen, changed_at = ledger.progress(), time.monotonic()
             if time.monotonic() - changed_at > self._patience_seconds:
@@ -214,15 +216,19 @@ class Chaos:
     def _await_calm(self, display: Display) -> Ledger:
         """Wait until nothing is left to do, or nothing changes any more: then something waits for an event."""
         seen: Any = None
+        quiet_before = False
         changed_at = swept_at = time.monotonic()
         while True:
             for task in self._estate.tasks:
                 task.check()
+            # Executions first: one that ends after this look is told of in the queue by the next.
+            running = self._running_executions()
             ledger = self._ledger.read()
             display.say("killed", f"{ledger.settled} of {len(self._story.sent)} settled")
-            running = self._running_executions()
-            if ledger.quiet() and not running:
+            quiet = ledger.quiet() and not running
+            if quiet and quiet_before:
                 return ledger
+            quiet_before = quiet
             now = time.monotonic()
             if ledger.progress() != seen or running:
                 seen, changed_at = ledger.progress(), now
