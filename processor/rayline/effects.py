@@ -256,17 +256,7 @@ class EffectLedger:
         for index, name in enumerate(wanted):
             names[f"#e{index}"] = name
             before = known.get(name)
-            values[f":e{index}"] = {
-                "M": {
-                    "state": {"S": "in_progress"},
-                    "token": {"S": token},
-                    "lease_until": {"N": repr(now.timestamp() + self._lease_seconds)},
-                    "attempts": {"N": str((before.attempts if before else 0) + 1)},
-                    "crashes": {"N": str(before.crashes if before else 0)},
-                    "version": {"S": versions[name]},
-                    "at": {"S": timestamp(now)},
-                }
-            }
+            values[f":e{index}"] = self._held(now, token, versions[name], before)
             sets.append(f"#e{index} = :e{index}")
             if before is not None:
                 # All three: its holder may end it, or renew its lease, just now.
@@ -282,6 +272,22 @@ class EffectLedger:
             elif not fresh:
                 conditions.append(f"attribute_not_exists(#e{index})")
         return self._update(identity, "SET " + ", ".join(sets), " AND ".join(conditions), names, values)
+
+    def _held(
+        self, now: datetime, token: str, version: str, before: EffectState | None = None
+    ) -> dict[str, Any]:
+        """The attribute of an effect that is claimed."""
+        return {
+            "M": {
+                "state": {"S": "in_progress"},
+                "token": {"S": token},
+                "lease_until": _seconds(now.timestamp() + self._lease_seconds),
+                "attempts": {"N": str((before.attempts if before else 0) + 1)},
+                "crashes": {"N": str(before.crashes if before else 0)},
+                "version": {"S": version},
+                "at": {"S": timestamp(now)},
+            }
+        }
 
     def claim_fresh(
         self, events: Mapping[EventIdentity, Sequence[tuple[str, str]]]
@@ -302,16 +308,12 @@ class EffectLedger:
                 identity: Claim(secrets.token_hex(8), frozenset(versions), {})
                 for identity, versions in wanted.items()
             }
-            updates = [
-                {
-                    "Update": self._claim(
-                        identity, list(versions), versions, {}, claims[identity].token, fresh=True
-                    )
-                }
+            puts = [
+                {"Put": self._first_claim(identity, versions, claims[identity].token)}
                 for identity, versions in wanted.items()
             ]
             try:
-                self._client.transact_write_items(TransactItems=updates)  # type: ignore[arg-type]
+                self._client.transact_write_items(TransactItems=puts)  # type: ignore[arg-type]
             except ClientError as error:
                 codes = cancellation_codes(error)
                 if not codes:
@@ -322,6 +324,22 @@ class EffectLedger:
             else:
                 return claims
         return {}
+
+    def _first_claim(
+        self, identity: EventIdentity, versions: Mapping[str, str], token: str
+    ) -> dict[str, Any]:
+        """The put that claims effects of an event that has no item."""
+        now = self._clock()
+        return {
+            "TableName": self._table,
+            "Item": {
+                "pk": {"S": identity},
+                "expires_at": {"N": str(int((now + _RETENTION).timestamp()))},
+                "created_at": {"S": timestamp(now)},
+                **{name: self._held(now, token, version) for name, version in versions.items()},
+            },
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
 
     def withdraw(self, identity: EventIdentity, effects: Sequence[str], token: str) -> None:
         """Undo the first claim of effects that have not begun, as if there had been none.
@@ -347,7 +365,7 @@ class EffectLedger:
         """
         conditions, names, values = _all_held(effects, token)
         names["#lease"] = "lease_until"
-        values[":lease"] = {"N": repr(self._clock().timestamp() + self._lease_seconds)}
+        values[":lease"] = _seconds(self._clock().timestamp() + self._lease_seconds)
         sets = ", ".join(f"#e{index}.#lease = :lease" for index in range(len(effects)))
         update = self._update(identity, "SET " + sets, conditions, names, values)
         self._conditional(update)
@@ -639,6 +657,11 @@ def _item(write: TransactItem) -> str:
     (what,) = write.values()
     key = what.get("Key") or {"pk": what["Item"]["pk"]}
     return f"{what['TableName']} {json.dumps(key, sort_keys=True)}"
+
+
+def _seconds(moment: float) -> dict[str, str]:
+    """A moment in Unix time as DynamoDB writes numbers, so that a put that is sent again is seen to be the same."""
+    return {"N": str(int(moment)) if moment.is_integer() else repr(moment)}
 
 
 def _held_by(token: str) -> dict[str, Any]:
