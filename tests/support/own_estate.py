@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import subprocess
@@ -127,19 +128,26 @@ class Account:
         return [(each["Key"], each["VersionId"]) for page in pages for each in page.get("Versions", [])]
 
     def objects(self, kind: str, prefix: str = "") -> dict[str, bytes]:
-        """Every object by key."""
+        """Every object by key; what is deleted while it is listed is left out."""
         s3 = self.client("s3")
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket(kind), Prefix=prefix)
         keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
-        return {key: s3.get_object(Bucket=self.bucket(kind), Key=key)["Body"].read() for key in keys}
+        found = {}
+        for key in keys:
+            with contextlib.suppress(s3.exceptions.NoSuchKey):
+                found[key] = s3.get_object(Bucket=self.bucket(kind), Key=key)["Body"].read()
+        return found
 
     def quarantine(self) -> dict[str, dict[str, Any]]:
-        """Each entry's record by entry id; an entry without its object fails."""
+        """Each entry's record by entry id; a record without its object fails.
+
+        The record is written last, so an object alone is an entry that is just being made.
+        """
         held = {key: body for key, body in self.objects("quarantine").items() if "/parked/" not in key}
-        records = {key.split("/")[1]: json.loads(held[key]) for key in held if key.endswith("/reason.json")}
-        for key in held:
-            assert key.split("/")[1] in records, f"{key} has no reason beside it"
-        return records
+        records = {key: json.loads(held[key]) for key in held if key.endswith("/reason.json")}
+        for key in records:
+            assert key.replace("/reason.json", "/object") in held, f"{key} has no object beside it"
+        return {key.split("/")[1]: record for key, record in records.items()}
 
     def items(self, table: str, kind: str | None = None) -> list[dict[str, Any]]:
         """Every item of a table, or those of one type."""
