@@ -1,6 +1,7 @@
 """What was measured, as JSON and as a table with its targets."""
 
 import json
+import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,6 +71,10 @@ def document(figures: Figures) -> dict[str, Any]:
             }
             for workers, rounds in sorted(figures.cpu_bound.items())
         },
+        "bare_loop_two_processes_over_one": {
+            "median": round(statistics.median(figures.bare_two_over_one), 3),
+            "rounds": [round(each, 3) for each in figures.bare_two_over_one],
+        },
         "uploaded_chain": asdict(figures.chain),
         "handled_exactly_once": figures.handled_once,
         "machine": asdict(figures.machine),
@@ -111,4 +116,8 @@ def show(figures: Figures, path: Path) -> None:
             target.what, f"{found[target.key]:.2f}", target.wanted, "[green]yes" if met else "[red]no"
         )
     console.print(targets)
+    bare = found["bare_loop_two_processes_over_one"]["median"]
+    console.print(
+        f"two processes of plain Python beside each other did {bare:.2f} × the work of one in the same rounds"
+    )
     console.print(f"all figures: {path}")

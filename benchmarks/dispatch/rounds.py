@@ -22,6 +22,10 @@ class NotExactlyOnce(RuntimeError):
     """An event's hook did not run, or ran twice: the round measured something else than was meant."""
 
 
+class TooFewEvents(RuntimeError):
+    """The queue was empty before every process was warm: a process started late, or the others were quick."""
+
+
 @dataclass(frozen=True)
 class Throughput:
     """Events a second with a full queue, after each process's warm-up calls."""
@@ -67,6 +71,7 @@ class Round:
 
         Raises:
             NotExactlyOnce: the hook did not run once for each event.
+            TooFewEvents: all were handled before every process was warm.
         """
         estate, trail = self._estate, self._trail
         full = training_events.names(f"{self._name}-full", events)
@@ -112,7 +117,7 @@ class Round:
         if len(by_process) != self._side.workers or any(
             len(calls) < WARM_UP_CALLS for calls in by_process.values()
         ):
-            raise RuntimeError(f"{self._name}: too few events for every process to warm up; measure more")
+            raise TooFewEvents(f"{self._name}: too few events for every process to warm up")
         warm = max(calls[WARM_UP_CALLS - 1].at for calls in by_process.values())
         counted = sum(1 for calls in by_process.values() for call in calls if call.at > warm)
         return Throughput(counted, ended - warm)

@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from benchmarks.dispatch import chain
+from benchmarks.dispatch import bare_loop, chain
 from benchmarks.dispatch.chain import ChainFigures
 from benchmarks.dispatch.estate import Estate, own_estate
 from benchmarks.dispatch.machine import Machine
-from benchmarks.dispatch.rounds import Latency, NotExactlyOnce, Progress, Round, Throughput
+from benchmarks.dispatch.rounds import Latency, NotExactlyOnce, Progress, Round, Throughput, TooFewEvents
 from benchmarks.dispatch.sides import KINDS, Kind, Side, recorded
 
 OFFERED_SHARE = 0.4  # of what the lean loop can do, so that both sides keep up and neither queues
+_TRIES = 4  # each with twice the events
 CPU_ADDITIONS = 1_000_000  # some 30 ms of plain Python for each event
 
 
@@ -33,6 +34,7 @@ class Figures:
     throughput: dict[Kind, list[Throughput]] = field(default_factory=dict)
     latency: dict[Kind, list[Latency]] = field(default_factory=dict)
     cpu_bound: dict[int, list[Throughput]] = field(default_factory=dict)
+    bare_two_over_one: list[float] = field(default_factory=list)
     chain: ChainFigures | None = None
     handled_once: dict[Kind, int] = field(default_factory=dict)
 
@@ -93,18 +95,27 @@ def _events_and_waits(estate: Estate, figures: Figures, bars: Bars) -> None:
             waits = 0 if kind == "powertools" else trickle
             name = f"{kind}-{number + 1}"
             with _task(bars, f"{kind}, round {number + 1}", full + waits) as progress:
-                measured = Round(estate, Side(kind, figures.workers), name, progress)
-                throughput, latency = measured.run(
-                    events=full,
-                    trickle=waits,
-                    offer=lambda seen: offered or seen.per_second * OFFERED_SHARE,  # noqa: B023 - called at once
-                )
+                side = Side(kind, figures.workers)
+                for attempt in range(_TRIES):
+                    events = full * 2**attempt
+                    sent[kind] += events
+                    try:
+                        throughput, latency = Round(estate, side, f"{name}-{attempt}", progress).run(
+                            events=events,
+                            trickle=waits,
+                            offer=lambda seen: offered or seen.per_second * OFFERED_SHARE,  # noqa: B023 - called at once
+                        )
+                    except TooFewEvents:
+                        if attempt == _TRIES - 1:
+                            raise
+                    else:
+                        break
             if latency is not None:
                 offered = latency.offered_per_second
             figures.throughput.setdefault(kind, []).append(throughput)
             if latency is not None:
                 figures.latency.setdefault(kind, []).append(latency)
-            sent[kind] += full + waits
+            sent[kind] += waits
     done = recorded(estate)
     if done != sent:
         raise NotExactlyOnce(f"sent {dict(sent)}, recorded as done {dict(done)}")
@@ -115,6 +126,7 @@ def _cpu_bound(estate: Estate, figures: Figures, bars: Bars) -> None:
     """One worker and two, in turn."""
     events = max(200, figures.events // 5)  # so many that the last receive's uneven end does not matter
     for number in range(figures.rounds):
+        figures.bare_two_over_one.append(bare_loop.two_over_one())
         for workers in ((1, 2), (2, 1))[number % 2]:
             name = f"cpu-bound-{workers}-{number + 1}"
             with _task(bars, f"CPU-bound, workers: {workers}, round {number + 1}", events) as progress:
