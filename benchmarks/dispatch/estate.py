@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,7 @@ class Estate:
                         stdout=log,
                         stderr=log,
                         env=given,
+                        process_group=0,  # so that all its workers pause with it
                     )
                     for command in commands
                 ],
@@ -147,6 +149,17 @@ class Processes:
                     f"a process ended with status {process.returncode}; {self._log_path} ends with:\n"
                     + self._log_path.read_text(errors="replace")[-2_000:]
                 )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let none of them run meanwhile, so that a queue can be filled."""
+        for process in self._processes:
+            os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in self._processes:
+                os.killpg(process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """SIGTERM all, and wait for them."""

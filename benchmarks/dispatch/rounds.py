@@ -11,7 +11,8 @@ from benchmarks.dispatch.estate import Estate, Processes
 from benchmarks.dispatch.hook_trail import HookTrail
 from benchmarks.dispatch.sides import Side
 
-WARM_UP_CALLS = 50  # of each process: connections, caches and credentials are there
+WARM_UP_CALLS = 50  # of each process, before anything is measured
+_WARM_UP_LOTS = 40
 _ROUND_SECONDS = 300.0
 _SETTLE_SECONDS = 60.0
 
@@ -22,13 +23,9 @@ class NotExactlyOnce(RuntimeError):
     """An event's hook did not run, or ran twice: the round measured something else than was meant."""
 
 
-class TooFewEvents(RuntimeError):
-    """The queue was empty before every process was warm: a process started late, or the others were quick."""
-
-
 @dataclass(frozen=True)
 class Throughput:
-    """Events a second with a full queue, after each process's warm-up calls."""
+    """Events a second from a full queue to an empty one."""
 
     events: int
     seconds: float
@@ -64,29 +61,50 @@ class Round:
     def run(
         self, *, events: int, trickle: int = 0, offer: Callable[[Throughput], float] = lambda _: 1.0
     ) -> tuple[Throughput, Latency | None]:
-        """Fill the queue, start the side, measure; then put ``trickle`` events at a steady rate.
+        """Start the side and warm it up, fill the queue while it pauses, measure; then put ``trickle`` events steadily.
 
         Args:
             offer: events a second of the trickle, which may depend on what was measured before it.
 
         Raises:
             NotExactlyOnce: the hook did not run once for each event.
-            TooFewEvents: all were handled before every process was warm.
         """
         estate, trail = self._estate, self._trail
-        full = training_events.names(f"{self._name}-full", events)
-        self._sent += full
-        estate.send_all([training_events.body(name) for name in full])
         with estate.running(
             self._name,
             self._side.commands(estate, trail.folder),
             self._side.environment(estate, trail.folder),
         ) as processes:
-            ended = self._settled(processes)
-            throughput = self._throughput(ended)
+            self._warm_up(processes)
+            with processes.paused():
+                self._send("full", events)
+            started = time.monotonic()
+            throughput = Throughput(events, self._settled(processes) - started)
             latency = self._trickle(processes, trickle, offer(throughput)) if trickle else None
         self._once_each()
         return throughput, latency
+
+    @property
+    def handled(self) -> int:
+        """How many events this round has sent, and seen handled, warm-up included."""
+        return len(self._sent)
+
+    def _send(self, what: str, count: int) -> None:
+        names = training_events.names(f"{self._name}-{what}", count)
+        self._sent += names
+        self._estate.send_all([training_events.body(name) for name in names])
+
+    def _warm_up(self, processes: Processes) -> None:
+        """Send events in lots until every process has its connections, caches and credentials."""
+        for lot in range(_WARM_UP_LOTS):
+            self._send(f"warm-up-{lot}", WARM_UP_CALLS * self._side.workers)
+            self._settled(processes)
+            calls = self._trail.by_process()
+            if len(calls) == self._side.workers and all(
+                len(each) >= WARM_UP_CALLS for each in calls.values()
+            ):
+                return
+        raise RuntimeError(f"{self._name}: not every process takes part: {len(calls)} do")
 
     def _settled(self, processes: Processes) -> float:
         """Wait until every hook ran and the queue is empty. Returns that moment."""
@@ -110,17 +128,6 @@ class Round:
     def _tell(self, count: int) -> None:
         self._progress(count - self._seen)
         self._seen = count
-
-    def _throughput(self, ended: float) -> Throughput:
-        """From the moment when the last process to start was warm until the queue was empty."""
-        by_process = self._trail.by_process()
-        if len(by_process) != self._side.workers or any(
-            len(calls) < WARM_UP_CALLS for calls in by_process.values()
-        ):
-            raise TooFewEvents(f"{self._name}: too few events for every process to warm up")
-        warm = max(calls[WARM_UP_CALLS - 1].at for calls in by_process.values())
-        counted = sum(1 for calls in by_process.values() for call in calls if call.at > warm)
-        return Throughput(counted, ended - warm)
 
     def _trickle(self, processes: Processes, count: int, per_second: float) -> Latency:
         names = training_events.names(f"{self._name}-trickle", count)

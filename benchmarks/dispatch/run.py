@@ -15,11 +15,10 @@ from benchmarks.dispatch import bare_loop, chain
 from benchmarks.dispatch.chain import ChainFigures
 from benchmarks.dispatch.estate import Estate, own_estate
 from benchmarks.dispatch.machine import Machine
-from benchmarks.dispatch.rounds import Latency, NotExactlyOnce, Progress, Round, Throughput, TooFewEvents
+from benchmarks.dispatch.rounds import Latency, NotExactlyOnce, Progress, Round, Throughput
 from benchmarks.dispatch.sides import KINDS, Kind, Side, recorded
 
 OFFERED_SHARE = 0.4  # of what the lean loop can do, so that both sides keep up and neither queues
-_TRIES = 4  # each with twice the events
 CPU_ADDITIONS = 1_000_000  # some 30 ms of plain Python for each event
 
 
@@ -85,7 +84,6 @@ def _task(bars: Bars, description: str, total: int) -> Iterator[Progress]:
 def _events_and_waits(estate: Estate, figures: Figures, bars: Bars) -> None:
     """Lean, Rayline and Powertools in turn, each round beginning with another."""
     trickle = figures.events // 2
-    full = figures.events + figures.events // 5  # what is handled before all are warm does not count
     sent: Counter[Kind] = Counter()
     offered = 0.0
     for number in range(figures.rounds):
@@ -94,28 +92,19 @@ def _events_and_waits(estate: Estate, figures: Figures, bars: Bars) -> None:
         for kind in (*KINDS[turn:], *KINDS[:turn]):
             waits = 0 if kind == "powertools" else trickle
             name = f"{kind}-{number + 1}"
-            with _task(bars, f"{kind}, round {number + 1}", full + waits) as progress:
-                side = Side(kind, figures.workers)
-                for attempt in range(_TRIES):
-                    events = full * 2**attempt
-                    sent[kind] += events
-                    try:
-                        throughput, latency = Round(estate, side, f"{name}-{attempt}", progress).run(
-                            events=events,
-                            trickle=waits,
-                            offer=lambda seen: offered or seen.per_second * OFFERED_SHARE,  # noqa: B023 - called at once
-                        )
-                    except TooFewEvents:
-                        if attempt == _TRIES - 1:
-                            raise
-                    else:
-                        break
+            with _task(bars, f"{kind}, round {number + 1}", figures.events + waits) as progress:
+                measured = Round(estate, Side(kind, figures.workers), name, progress)
+                throughput, latency = measured.run(
+                    events=figures.events,
+                    trickle=waits,
+                    offer=lambda seen: offered or seen.per_second * OFFERED_SHARE,  # noqa: B023 - called at once
+                )
             if latency is not None:
                 offered = latency.offered_per_second
             figures.throughput.setdefault(kind, []).append(throughput)
             if latency is not None:
                 figures.latency.setdefault(kind, []).append(latency)
-            sent[kind] += waits
+            sent[kind] += measured.handled
     done = recorded(estate)
     if done != sent:
         raise NotExactlyOnce(f"sent {dict(sent)}, recorded as done {dict(done)}")
