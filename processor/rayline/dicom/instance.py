@@ -1,13 +1,14 @@
 """One DICOM instance on its way through the hooks."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 
 import pydicom
 from pydicom.dataset import Dataset
 
+from rayline.dicom.content import Content, content_of
 from rayline.dicom.reading import read_dataset
 
 
@@ -26,17 +27,34 @@ class Receipt:
     key_id: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, eq=False)
 class Instance:
-    """An instance as Part 10 bytes (PS3.10 §7), with lazy access to its data set.
+    """An instance as a Part 10 file (PS3.10 §7), whose parts are read when they are asked for.
 
-    Attributes:
-        content: the whole file.
+    Args:
+        source: the whole file, in memory or wherever it is.
         receipts: one for each de-identification that it passed through.
     """
 
-    content: bytes = field(repr=False)
-    receipts: tuple[Receipt, ...] = ()
+    source: Content = field(repr=False)
+    receipts: tuple[Receipt, ...]
+
+    def __init__(self, source: bytes | Content, receipts: tuple[Receipt, ...] = ()) -> None:
+        object.__setattr__(self, "source", content_of(source))
+        object.__setattr__(self, "receipts", receipts)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Instance):
+            return NotImplemented
+        return self.receipts == other.receipts and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash((self.receipts, self.source.size))
+
+    @cached_property
+    def content(self) -> bytes:
+        """All bytes, in memory; of a large object, read stretches of ``source`` instead."""
+        return self.source.whole()
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -52,10 +70,9 @@ class Instance:
         """Hex SHA-256 of the content."""
         return hashlib.sha256(self.content).hexdigest()
 
-    def with_content(self, content: bytes, receipt: Receipt | None = None) -> "Instance":
+    def with_content(self, content: bytes | Content, receipt: Receipt | None = None) -> "Instance":
         """The same instance with other bytes, and one more receipt where given."""
-        receipts = self.receipts if receipt is None else (*self.receipts, receipt)
-        return replace(self, content=content, receipts=receipts)
+        return Instance(content, self.receipts if receipt is None else (*self.receipts, receipt))
 
     def with_dataset(self, dataset: Dataset, receipt: Receipt | None = None) -> "Instance":
         """The same instance with another data set, written as Part 10 in the data set's transfer syntax."""
