@@ -23,32 +23,67 @@ from typing import Any, Literal, Protocol
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field
 
+from rayline.dicom.content import Content, InMemory, LocalFile, Piece, Spliced, Stretch
 from rayline.dicom.instance import Instance, Receipt
+from rayline.dicom.rewriting import (
+    EMPTY,
+    KEEP,
+    REMOVE,
+    Descend,
+    Element,
+    FileMeta,
+    Insertion,
+    Plan,
+    Replace,
+    Rules,
+    Treatment,
+    Treatments,
+    rewrite,
+)
 from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
 from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
 
 __all__ = [
     "API_VERSION",
+    "EMPTY",
+    "KEEP",
+    "REMOVE",
     "Approval",
     "ConfigurationError",
+    "Content",
     "Context",
+    "Descend",
     "Destination",
+    "Element",
     "Evaluated",
     "Evaluation",
     "Event",
+    "FileMeta",
+    "InMemory",
     "Ingested",
+    "Insertion",
     "Instance",
     "Label",
+    "LocalFile",
+    "Piece",
+    "Plan",
     "Policy",
     "Receipt",
     "RejectedEvent",
     "Rejection",
+    "Replace",
     "RetryableError",
+    "Rules",
+    "Spliced",
     "StoredInstance",
+    "Stretch",
     "Trained",
+    "Treatment",
+    "Treatments",
     "Uploaded",
     "Verified",
     "hookimpl",
+    "rewrite",
 ]
 
 PROJECT = "rayline"

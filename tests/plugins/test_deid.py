@@ -18,7 +18,7 @@ from support.shared_data import part10_files
 
 import rayline_deid
 from rayline.dicom.validation import screen
-from rayline.plugin import ConfigurationError, Instance, RejectedEvent
+from rayline.plugin import ConfigurationError, InMemory, Instance, RejectedEvent
 from rayline.testing import InMemoryContext
 from rayline_deid.engine import deidentify
 from rayline_deid.profile import _DUMMIES, basic_profile
@@ -35,7 +35,7 @@ def read(content: bytes) -> Dataset:
 
 
 def cleaned(content: bytes) -> Dataset:
-    return read(deidentify(content, PROFILE, PSEUDONYMS))
+    return read(deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole())
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +101,12 @@ def test_another_process_maps_the_same(ct: list[samples.Sample], tmp_path: Path)
     source.write_bytes(ct[0].content)
     script = (
         "import sys, hashlib, pathlib\n"
+        "from rayline.plugin import InMemory\n"
         "from rayline_deid.engine import deidentify\n"
         "from rayline_deid.profile import basic_profile\n"
         "from rayline_deid.pseudonyms import Pseudonyms\n"
         "content = pathlib.Path(sys.argv[1]).read_bytes()\n"
-        "out = deidentify(content, basic_profile(), Pseudonyms(sys.argv[2].encode(), 'north'))\n"
+        "out = deidentify(InMemory(content), basic_profile(), Pseudonyms(sys.argv[2].encode(), 'north')).whole()\n"
         "sys.stdout.buffer.write(out)\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
@@ -115,14 +116,14 @@ def test_another_process_maps_the_same(ct: list[samples.Sample], tmp_path: Path)
         check=True,
         env=environment,
     ).stdout
-    assert other == deidentify(ct[0].content, PROFILE, PSEUDONYMS)
+    assert other == deidentify(InMemory(ct[0].content), PROFILE, PSEUDONYMS).whole()
 
 
 def test_secrets_and_sites_tell_patients_apart(ct: list[samples.Sample]) -> None:
     content = ct[0].content
     here = cleaned(content)
-    other_site = read(deidentify(content, PROFILE, Pseudonyms(SECRET, "south")))
-    other_secret = read(deidentify(content, PROFILE, Pseudonyms(SECRET[::-1], "north")))
+    other_site = read(deidentify(InMemory(content), PROFILE, Pseudonyms(SECRET, "south")).whole())
+    other_secret = read(deidentify(InMemory(content), PROFILE, Pseudonyms(SECRET[::-1], "north")).whole())
     assert here.PatientID != other_site.PatientID
     assert here.StudyInstanceUID == other_site.StudyInstanceUID
     assert here.PatientID != other_secret.PatientID
@@ -175,9 +176,8 @@ def test_a_structured_report_keeps_its_shape_and_loses_its_words() -> None:
             Element(0x0040A730, "SQ", [[Element(0x0040A160, "UT", b"Jane again")]]),
         ]
     ]
-    output = deidentify(
-        writer.file([*minimal_image(writer), Element(0x0040A730, "SQ", content)]), PROFILE, PSEUDONYMS
-    )
+    source = InMemory(writer.file([*minimal_image(writer), Element(0x0040A730, "SQ", content)]))
+    output = deidentify(source, PROFILE, PSEUDONYMS).whole()
     assert b"Jane" not in output
     item = read(output).ContentSequence[0]
     assert item.ConceptNameCodeSequence[0].CodeMeaning == "Finding"
@@ -193,7 +193,7 @@ def flagged(value: bytes) -> bytes:
 
 def test_burned_in_text_is_refused() -> None:
     with pytest.raises(RejectedEvent) as caught:
-        deidentify(flagged(b"YES "), PROFILE, PSEUDONYMS)
+        deidentify(InMemory(flagged(b"YES ")), PROFILE, PSEUDONYMS).whole()
     assert caught.value.reason == "BURNED_IN_ANNOTATION"
     assert cleaned(flagged(b"NO")).BurnedInAnnotation == "NO"
 
@@ -201,7 +201,7 @@ def test_burned_in_text_is_refused() -> None:
 def test_a_media_directory_is_refused() -> None:
     writer = Writer()
     with pytest.raises(RejectedEvent) as caught:
-        deidentify(writer.file([], sop_class="1.2.840.10008.1.3.10"), PROFILE, PSEUDONYMS)
+        deidentify(InMemory(writer.file([], sop_class="1.2.840.10008.1.3.10")), PROFILE, PSEUDONYMS).whole()
     assert caught.value.reason == "DICOMDIR_REFUSED"
 
 
@@ -214,11 +214,15 @@ def test_every_cut_is_refused_or_still_whole(syntax: str) -> None:
     )
     for end in range(132, len(content)):
         try:
-            output = deidentify(content[:end], PROFILE, PSEUDONYMS)
+            output = deidentify(InMemory(content[:end]), PROFILE, PSEUDONYMS).whole()
         except RejectedEvent:
             continue
         assert b"1.2.3.7" not in output
-    assert {outcome(content[:end]) for end in range(132, len(content))} == {"", "TRUNCATED", "MALFORMED"}
+    assert {outcome(content[:end]) for end in range(132, len(content))} == {
+        "",
+        "TRUNCATED",
+        "MISSING_ATTRIBUTE",  # cut before the transfer syntax
+    }
 
 
 def test_the_plugin_leaves_a_receipt_that_names_no_key(ct: list[samples.Sample]) -> None:
@@ -277,7 +281,7 @@ def test_no_value_of_the_penn_patients_is_left() -> None:
     for path in files:
         content = path.read_bytes()
         values |= identifying_values(content)
-        outputs.append((path.name, deidentify(content, PROFILE, PSEUDONYMS)))
+        outputs.append((path.name, deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole()))
     assert len(values) > 20
     assert search(values, [(path.name, path.read_bytes()) for path in files])
     assert search(values, outputs) == []
@@ -292,6 +296,7 @@ def test_fuzzed_files_end_in_output_or_reason() -> None:
         "TRUNCATED",
         "MALFORMED",
         "NOT_DICOM",
+        "MISSING_ATTRIBUTE",
         "LIMIT_EXCEEDED",
         "BURNED_IN_ANNOTATION",
     }
@@ -300,7 +305,7 @@ def test_fuzzed_files_end_in_output_or_reason() -> None:
 def outcome(content: bytes) -> str:
     """The reason of a refusal, empty where there is none."""
     try:
-        deidentify(content, PROFILE, PSEUDONYMS)
+        deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole()
     except RejectedEvent as refusal:
         return refusal.reason
     return ""
@@ -327,7 +332,7 @@ def items(draw: st.DrawFn, depth: int = 3) -> list[Element]:
 def test_no_generated_data_set_leaks_at_any_depth(extra: list[Element], syntax: str, undefined: bool) -> None:
     writer = Writer(syntax, undefined)
     content = writer.file([*minimal_image(writer), *extra])
-    output = deidentify(content, PROFILE, PSEUDONYMS)
+    output = deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole()
     assert SENTINEL not in output
     assert screen(output) is None
-    assert output == deidentify(content, PROFILE, PSEUDONYMS)
+    assert output == deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole()

@@ -20,6 +20,7 @@ from support.part10 import (
 )
 from support.shared_data import ROOT, shared
 
+from rayline.plugin import InMemory
 from rayline_deid.engine import deidentify
 from rayline_deid.profile import basic_profile
 from rayline_deid.pseudonyms import Pseudonyms
@@ -167,10 +168,10 @@ def test_no_sentinel_survives(syntax: str, undefined: bool, as_unknown: bool) ->
     assert len(sentinels.values) > 1_251
     assert not [value for value in sentinels.values if value not in before]
 
-    after = inflated(deidentify(content, PROFILE, PSEUDONYMS))
+    after = inflated(deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole())
 
     assert [value for value in sentinels.values if value in after] == []
-    output = pydicom.dcmread(BytesIO(deidentify(content, PROFILE, PSEUDONYMS)))
+    output = pydicom.dcmread(BytesIO(deidentify(InMemory(content), PROFILE, PSEUDONYMS).whole()))
     assert output.PatientIdentityRemoved == "YES"
     for tag, vr, value in CLINICAL:
         original = pydicom.dcmread(BytesIO(content))[tag]

@@ -55,5 +55,5 @@ def transform_instance(instance: Instance, context: Context) -> Instance:
     """
     pseudonyms = pseudonyms_for(context.secret(context.settings.secret), context.site)
     profile = _profile()
-    content = deidentify(instance.content, profile, pseudonyms)
+    content = deidentify(instance.source, profile, pseudonyms)
     return instance.with_content(content, Receipt(name, profile.digest, pseudonyms.key_id))
