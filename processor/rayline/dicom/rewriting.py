@@ -42,6 +42,7 @@ WINDOW_BYTES: Final = 1024 * 1024
 
 _PIXEL_DATA: Final = 0x7FE00010
 _LONGEST_FACT: Final = 4096
+_SMALLEST_WINDOW: Final = 64
 
 S = TypeVar("S")
 
@@ -201,7 +202,7 @@ def rewrite(
     body = source
     if deflated:
         body, start = InMemory(_inflate(source, start)), 0
-    window_bytes = body.size if body.size <= whole_bytes else window_bytes
+    window_bytes = body.size if body.size <= whole_bytes else max(window_bytes, _SMALLEST_WINDOW)
     encoding = encoding_of(syntax)
     plan = rules.begin(meta, _facts(body, start, encoding, rules.facts, window_bytes))
     pieces = _Pass(body, encoding, plan, window_bytes).run(start)
@@ -518,7 +519,10 @@ class _Pass(Generic[S]):
     def _step_over(self, start: int, level: _Level, out: list[Piece]) -> int | None:
         """Deal with a large element unread; returns its end, or None where it has to be read."""
         head = self._body.read(start, 12)
+        if not head.strip(b"\0"):
+            return None  # the next window shows whether it is padding
         tag, vr, length, value = self._encoding.header(head, 0, len(head))
+        self._insert_before(tag, out)
         treatment = self._treatment_of(tag, self._plan.treatments, level)
         if length == UNDEFINED_LENGTH:
             if tag != _PIXEL_DATA or vr not in (b"OB", b"OW"):
@@ -552,6 +556,10 @@ class _Pass(Generic[S]):
             position += length
             if position > self._body.size:
                 raise truncated()
+
+    def _insert_before(self, tag: int, out: list[Piece]) -> None:
+        while self._pending and tag > self._pending[-1][0]:
+            out.append(self._pending.pop()[1])
 
     def _counted(self, elements: int) -> None:
         self._count += elements
@@ -632,8 +640,7 @@ class _Pass(Generic[S]):
             if pending and tag > pending[-1][0]:
                 out.append(view[run:begin])
                 run = begin
-                while pending and tag > pending[-1][0]:
-                    out.append(pending.pop()[1])
+                self._insert_before(tag, out)
             if group & 1:
                 if 0x10 <= number <= 0xFF and length <= 64:
                     level.creators[group << 16 | number << 8] = data[value : value + length].strip(b"\0 ")
