@@ -60,7 +60,7 @@ class StoredObject(Content):
         self._lock = Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._read_ahead = _FIRST_BLOCK
-        self._end = 0
+        self._begin = self._end = 0  # of the block that was read last
 
     @property
     def location(self) -> Any:
@@ -83,10 +83,10 @@ class StoredObject(Content):
 
     def _next_block(self, start: int, length: int) -> bytes:
         if self._blocks:
-            goes_on = 0 <= start - self._end <= _NEAR
+            goes_on = self._begin <= start <= self._end + _NEAR
             self._read_ahead = min(2 * self._read_ahead, _LARGEST_BLOCK) if goes_on else _SMALLEST_BLOCK
         block = self._range(start, min(max(length, self._read_ahead), self.size - start))
-        self._end = start + len(block)
+        self._begin, self._end = start, start + len(block)
         self._blocks[start] = block
         if len(self._blocks) > _BLOCKS_KEPT:
             self._blocks.popitem(last=False)

@@ -1,5 +1,7 @@
 """S3: versions, conditional puts, pages and what is not there, as stages and stores rely on them."""
 
+import base64
+import hashlib
 import uuid
 from typing import Any
 
@@ -154,3 +156,141 @@ def test_a_body_can_be_read_line_by_line(buckets: Buckets) -> None:
     buckets.put(buckets.plain, "lines", b'{"a": 1}\n\n{"b": 2}\n')
     body = buckets.client.get_object(Bucket=buckets.plain, Key="lines")["Body"]
     assert [line for line in body.iter_lines() if line] == [b'{"a": 1}', b'{"b": 2}']
+
+
+# -- ranges and parts
+
+PART = 5 * 1024 * 1024  # the least that S3 takes of a part that is not the last
+
+
+class Parts:
+    """A multipart upload into the plain bucket."""
+
+    def __init__(self, buckets: Buckets, key: str = "whole") -> None:
+        self.client = buckets.client
+        answer = self.client.create_multipart_upload(
+            Bucket=buckets.plain, Key=key, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+        )
+        self.identity = {"Bucket": buckets.plain, "Key": key, "UploadId": answer["UploadId"]}
+
+    def send(self, number: int, content: bytes) -> dict[str, Any]:
+        answer = self.client.upload_part(**self.identity, PartNumber=number, Body=content)
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def copy(self, number: int, **source: Any) -> dict[str, Any]:
+        answer = self.client.upload_part_copy(**self.identity, PartNumber=number, **source)
+        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+    def complete(self, *parts: dict[str, Any], **more: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client.complete_multipart_upload(
+            **self.identity, MultipartUpload={"Parts": list(parts)}, **more
+        )
+        return answer
+
+
+@pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
+def test_a_range_of_an_object_is_read_and_what_is_not_the_object_is_refused(
+    buckets: Buckets, versioned: bool
+) -> None:
+    bucket = buckets.versioned if versioned else buckets.plain
+    version = buckets.put(bucket, "k", b"0123456789")
+    buckets.put(bucket, "other", b"other")
+    which = {"VersionId": version} if versioned else {}
+    if versioned:
+        buckets.put(bucket, "k", b"a later version")
+    head = buckets.client.head_object(Bucket=bucket, Key="k", **which)
+    assert head["ContentLength"] == 10
+    read = {"IfMatch": head["ETag"], **which}
+    answer = buckets.client.get_object(Bucket=bucket, Key="k", Range="bytes=2-4", **read)
+    assert answer["Body"].read() == b"234"
+    assert (answer["ContentLength"], answer["ContentRange"]) == (3, "bytes 2-4/10")
+    assert buckets.get(bucket, "k", Range="bytes=8-99", **read) == b"89"
+    for wrong, code in (
+        ({"Range": "bytes=10-11"}, "InvalidRange"),
+        ({"IfMatch": '"x"'}, "PreconditionFailed"),
+    ):
+        with pytest.raises(ClientError) as error:
+            buckets.get(bucket, "k", **{**read, **wrong})
+        assert refused(error) == code
+
+
+def test_a_checksum_is_told_where_it_is_asked_for(buckets: Buckets) -> None:
+    buckets.put(buckets.versioned, "k", b"content", ChecksumAlgorithm="SHA256")
+    version = buckets.put(buckets.versioned, "k", b"content", ChecksumAlgorithm="SHA256")
+    asked = buckets.client.head_object(
+        Bucket=buckets.versioned, Key="k", VersionId=version, ChecksumMode="ENABLED"
+    )
+    assert asked["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"content").digest()).decode()
+    assert asked["ChecksumType"] == "FULL_OBJECT"
+    assert "ChecksumSHA256" not in buckets.client.head_object(Bucket=buckets.versioned, Key="k")
+
+
+def test_an_object_is_put_together_from_parts_that_are_sent_and_copied(buckets: Buckets) -> None:
+    source = bytes(range(256)) * (PART // 128)
+    version = buckets.put(buckets.versioned, "source", source)
+    buckets.put(buckets.versioned, "source", b"a later version")
+    etag = buckets.client.head_object(Bucket=buckets.versioned, Key="source", VersionId=version)["ETag"]
+    copy_source = {"Bucket": buckets.versioned, "Key": "source", "VersionId": version}
+    parts = Parts(buckets)
+    last = parts.send(3, b"the end")
+    first = parts.send(1, b"x" * PART)
+    second = parts.copy(
+        2, CopySource=copy_source, CopySourceRange=f"bytes=7-{PART + 6}", CopySourceIfMatch=etag
+    )
+    size = 2 * PART + 7
+    done = parts.complete(first, second, last, MpuObjectSize=size)
+    assert done["ETag"].endswith('-3"')
+    content = buckets.get(buckets.plain, "whole")
+    assert content == b"x" * PART + source[7 : PART + 7] + b"the end"
+    assert buckets.client.head_object(Bucket=buckets.plain, Key="whole")["ETag"] == done["ETag"]
+    assert buckets.client.list_multipart_uploads(Bucket=buckets.plain).get("Uploads") is None
+
+
+def test_parts_that_do_not_fit_together_are_refused(buckets: Buckets) -> None:
+    parts = Parts(buckets)
+    small, whole = parts.send(1, b"small"), parts.send(2, b"x" * PART)
+    refusals = [
+        ((small, whole), {}, "EntityTooSmall"),
+        ((whole, small), {}, "InvalidPartOrder"),
+        (({**small, "ETag": '"x"'},), {}, "InvalidPart"),
+        ((small, {"PartNumber": 3, "ETag": small["ETag"]}), {}, "InvalidPart"),
+        ((whole,), {"MpuObjectSize": 7}, "InvalidRequest"),
+    ]
+    for named, more, code in refusals:
+        with pytest.raises(ClientError) as error:
+            parts.complete(*named, **more)
+        assert refused(error) == code
+    parts.complete(whole)
+    assert buckets.get(buckets.plain, "whole") == b"x" * PART
+
+
+def test_a_copied_range_must_lie_in_a_source_that_is_as_it_was(buckets: Buckets) -> None:
+    buckets.put(buckets.plain, "source", b"x" * (PART + 10))
+    buckets.put(buckets.plain, "small", b"x" * PART)
+    parts = Parts(buckets)
+    good = {"CopySource": {"Bucket": buckets.plain, "Key": "source"}, "CopySourceRange": "bytes=0-9"}
+    refusals: list[tuple[dict[str, Any], str]] = [
+        ({"CopySourceRange": f"bytes=0-{PART + 10}"}, "InvalidArgument"),
+        ({"CopySourceRange": "bytes=5-4"}, "InvalidArgument"),
+        ({"CopySourceIfMatch": '"x"'}, "PreconditionFailed"),
+        ({"CopySource": {"Bucket": buckets.plain, "Key": "gone"}}, "NoSuchKey"),
+        ({"CopySource": {"Bucket": buckets.plain, "Key": "small"}}, "InvalidRequest"),
+    ]
+    for wrong, code in refusals:
+        with pytest.raises(ClientError) as error:
+            parts.copy(1, **{**good, **wrong})
+        assert refused(error) == code
+    assert parts.copy(1, **good)["PartNumber"] == 1
+
+
+def test_an_aborted_upload_leaves_nothing(buckets: Buckets) -> None:
+    parts = Parts(buckets)
+    part = parts.send(1, b"x")
+    found = buckets.client.list_multipart_uploads(Bucket=buckets.plain)["Uploads"]
+    assert [each["UploadId"] for each in found] == [parts.identity["UploadId"]]
+    parts.client.abort_multipart_upload(**parts.identity)
+    assert buckets.client.list_multipart_uploads(Bucket=buckets.plain).get("Uploads") is None
+    with pytest.raises(ClientError) as error:
+        parts.complete(part)
+    assert refused(error) == "NoSuchUpload"
+    assert buckets.keys(buckets.plain) == []

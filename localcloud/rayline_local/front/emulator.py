@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from rayline_local.front.rest import Caller, HttpRequest, Permission, ServiceError
 
@@ -58,7 +59,95 @@ def load_application() -> Any:
     _replay_to_named_rules_only()
     _authorize_message_batches()
     _authorize_replays_by_archive()
+    _serve_ranges_of_versions()
+    _refuse_parts_as_s3_does()
     return app
+
+
+LEAST_PART_BYTES = 5 * 1024 * 1024  # but of the last (S3 user guide, "Multipart upload limits")
+
+
+def _serve_ranges_of_versions() -> None:
+    # MiniStack heeds a range of the current object only, and sends all of a version that is asked for by its id.
+    from ministack.services import s3
+
+    get = s3._get_object
+    if getattr(get, "heeds_ranges_of_versions", False):
+        return
+
+    def get_ranges(bucket: str, key: str, headers: dict[str, str], query: Any = None) -> tuple[Any, ...]:
+        answer: tuple[Any, ...] = get(bucket, key, headers, query)
+        status, answered, body = answer
+        wanted = headers.get("range", "")
+        if status != 200 or not wanted:
+            return answer
+        span = s3._parse_range(wanted, len(body))
+        if span is None:
+            error = s3._xml_body(s3._range_error_xml(bucket, key))
+            return 416, {"Content-Type": "application/xml", "Content-Range": f"bytes */{len(body)}"}, error
+        first, last = span
+        described = {
+            name: value for name, value in answered.items() if not name.lower().startswith("x-amz-checksum-")
+        }
+        described["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
+        described["Content-Length"] = str(last - first + 1)
+        return 206, described, body[first : last + 1]
+
+    get_ranges.heeds_ranges_of_versions = True  # type: ignore[attr-defined]
+    s3._get_object = get_ranges
+
+
+def _refuse_parts_as_s3_does() -> None:
+    # MiniStack completes an upload whatever its parts' sizes and order, and copies ranges of objects of any size.
+    from ministack.services import s3
+
+    complete, copy = s3._complete_multipart_upload, s3._upload_part_copy
+    if getattr(complete, "checks_parts", False):
+        return
+
+    def checked_complete(
+        bucket: str, key: str, body: bytes, query: Any, headers: dict[str, str] | None = None
+    ) -> Any:
+        held = s3._multipart_uploads.get(s3._qp(query, "uploadId"), {}).get("parts", {})
+        numbers = [int(each) for each in re.findall(rb"<PartNumber>\s*(\d+)\s*</PartNumber>", body)]
+        if numbers != sorted(set(numbers)):
+            return s3._error(
+                "InvalidPartOrder", "The list of parts was not in ascending order.", 400, f"/{bucket}/{key}"
+            )
+        known = all(each in held for each in numbers)
+        if known and any(held[each]["size"] < LEAST_PART_BYTES for each in numbers[:-1]):
+            return s3._error(
+                "EntityTooSmall",
+                "Your proposed upload is smaller than the minimum allowed size",
+                400,
+                f"/{bucket}/{key}",
+            )
+        return complete(bucket, key, body, query, headers)
+
+    def checked_copy(bucket: str, key: str, query: Any, headers: dict[str, str]) -> Any:
+        ranged = headers.get("x-amz-copy-source-range")
+        if ranged and 0 <= _source_bytes(headers["x-amz-copy-source"]) <= LEAST_PART_BYTES:
+            return s3._error(
+                "InvalidRequest",
+                "The specified copy source is not supported as a byte-range copy source",
+                400,
+                f"/{bucket}/{key}",
+            )
+        return copy(bucket, key, query, headers)
+
+    checked_complete.checks_parts = True  # type: ignore[attr-defined]
+    s3._complete_multipart_upload, s3._upload_part_copy = checked_complete, checked_copy
+
+
+def _source_bytes(copy_source: str) -> int:
+    """The size of the object that a copy reads, -1 where there is none."""
+    from ministack.services import s3
+
+    path, _, query = copy_source.lstrip("/").partition("?")
+    bucket, _, key = unquote(path).partition("/")
+    version_id = parse_qs(query).get("versionId", [""])[0]
+    _, described, _ = s3._head_object(bucket, key, {}, {"versionId": [version_id]} if version_id else {})
+    return int(described.get("Content-Length", -1))
 
 
 def _authorize_message_batches() -> None:

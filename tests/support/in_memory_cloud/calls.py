@@ -12,14 +12,17 @@ from typing import Any
 import botocore.session
 from botocore import xform_name
 from botocore.exceptions import ClientError, ParamValidationError
+from botocore.handlers import handle_copy_source_param
 from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
 
 _VALIDATOR = ParamValidator()
 _STATUS_OF = {
     "InternalServerError": 500,
+    "InvalidRange": 416,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
+    "NoSuchUpload": 404,
     "NoSuchVersion": 404,
     "PreconditionFailed": 412,
     "SlowDown": 503,
@@ -104,6 +107,7 @@ class FakeClient(SteppedClient):
         def call(**request: Any) -> Any:
             if act is None:
                 raise NotImplementedError(f"the in-memory cloud has no {self._name}.{operation}; add it")
+            handle_copy_source_param(request)
             _check(model, request)
             _fill_tokens(model, request)
             return self._steps.take(Call(self._name, operation, request), lambda: act(**request))
