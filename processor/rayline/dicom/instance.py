@@ -4,12 +4,13 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
-
-import pydicom
-from pydicom.dataset import Dataset
+from typing import TYPE_CHECKING
 
 from rayline.dicom.content import Content, content_of
-from rayline.dicom.reading import read_dataset
+from rayline.dicom.header import Header, read_header
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,24 @@ class Instance:
         return self.source.whole()
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def header(self) -> Header:
+        """Where the elements lie, found without reading pixel data; cheap, and enough for most decisions.
+
+        Raises:
+            RejectedEvent: the bytes are no whole Part 10 file within the limits.
+        """
+        return read_header(self.source)
+
+    @cached_property
+    def dataset(self) -> "Dataset":
         """The parsed data set with its file meta information; treat it as read-only, or work on a copy.
 
         Raises:
             RejectedEvent: the bytes cannot be read as DICOM.
         """
+        # Imported late, here and below: pydicom takes longer to import than many instances to read without it.
+        from rayline.dicom.reading import read_dataset
+
         return read_dataset(self.content)
 
     @cached_property
@@ -74,8 +87,10 @@ class Instance:
         """The same instance with other bytes, and one more receipt where given."""
         return Instance(content, self.receipts if receipt is None else (*self.receipts, receipt))
 
-    def with_dataset(self, dataset: Dataset, receipt: Receipt | None = None) -> "Instance":
+    def with_dataset(self, dataset: "Dataset", receipt: Receipt | None = None) -> "Instance":
         """The same instance with another data set, written as Part 10 in the data set's transfer syntax."""
+        import pydicom
+
         buffer = BytesIO()
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
         return self.with_content(buffer.getvalue(), receipt)

@@ -1,8 +1,6 @@
 """Read Part 10 bytes into a pydicom data set, or refuse them with a reason."""
 
-import logging
 import struct
-import warnings
 import zlib
 from io import BytesIO
 
@@ -11,14 +9,14 @@ import pydicom.config
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
+from rayline.dicom.content import InMemory
+from rayline.dicom.header import read_header
 from rayline.dicom.reasons import ReasonCode
-from rayline.dicom.structure import DEFAULT_LIMITS, Limits, examine
+from rayline.dicom.structure import DEFAULT_LIMITS, Limits
 from rayline.errors import RejectedEvent
 
-# pydicom's warnings quote values, and values identify patients: they must reach neither the log nor stderr.
+# Values that are wrong are read as they are: validation is the screening's.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", module=r"pydicom(\..*)?$")
 
 # What pydicom is known to raise on hostile bytes that are well-formed in structure.
 _PYDICOM_FAILURES = (
@@ -42,7 +40,16 @@ def read_dataset(content: bytes, limits: Limits = DEFAULT_LIMITS) -> FileDataset
     Raises:
         RejectedEvent: the bytes cannot be read safely and whole; the reason is a :class:`ReasonCode`.
     """
-    examine(content, limits)
+    read_header(InMemory(content), limits)
+    return parse(content)
+
+
+def parse(content: bytes) -> FileDataset:
+    """Parse a Part 10 file whose header was read, and so is within limits.
+
+    Raises:
+        RejectedEvent: pydicom cannot read it.
+    """
     try:
         return pydicom.dcmread(BytesIO(content))
     except InvalidDicomError:

@@ -1,52 +1,46 @@
-"""The structure of a Part 10 file, walked over its bytes within limits and without recursion.
+"""The structure of a data set, walked over its bytes within limits and without recursion.
 
-A library that builds objects as it parses can be made to use gigabytes or to recurse without end; this walk
-looks at tags and lengths only, so it goes first and tells why a file is refused.
+A library that builds objects as it parses can be made to use gigabytes or to recurse without end. This walk looks
+at tags, VRs and lengths, skips values by their length, and keeps what stands at the level where it began.
 """
 
-import re
 import struct
-import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, NoReturn
 
-from pydicom._dicom_dict import DicomDictionary
-
+from rayline.dicom.dictionary import SEQUENCE_TAGS, vr_of
+from rayline.dicom.encoding import (
+    IMPLICIT_LITTLE,
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED_LENGTH,
+    Encoding,
+    malformed,
+    truncated,
+)
 from rayline.dicom.reasons import ReasonCode
+from rayline.dicom.windows import LONGEST_ELEMENT_HEADER, Windows
 from rayline.errors import RejectedEvent
 
-IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
-
-# PS3.5 §7.1.2: these VRs have two reserved bytes and a 32-bit length.
-LONG_VRS: Final = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
-SHORT_VRS: Final = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH"}
-    | {b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)
-SEQUENCE_TAGS: Final = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
-
-UNDEFINED_LENGTH: Final = 0xFFFFFFFF
-_ITEM: Final = 0xFFFEE000
-_ITEM_END: Final = 0xFFFEE00D
-_SEQUENCE_END: Final = 0xFFFEE0DD
-_PIXEL_DATA: Final = 0x7FE00010
+PIXEL_DATA: Final = 0x7FE00010
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the intake reads at most.
+    """What is read at most.
 
     Attributes:
-        elements: data elements and items, at every depth together.
+        object_bytes: size of a whole file; HealthImaging imports files of up to 10 GB.
+        elements: data elements, items and fragments, at every depth together.
         depth: sequences inside one another; real objects stay below ten.
-        inflated_bytes: size of a deflated data set once inflated.
-        values: values of one multi-valued text element (a backslash each).
+        inflated_bytes: size of a deflated data set once inflated, which is kept in memory.
+        values: values of one multi-valued element.
     """
 
+    object_bytes: int = 10_000_000_000
     elements: int = 250_000
     depth: int = 24
     inflated_bytes: int = 96 * 1024 * 1024
@@ -56,209 +50,270 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
-@dataclass(frozen=True)
-class FileStructure:
-    """What the walk found.
+class Element(NamedTuple):
+    """Where a data element lies.
 
     Attributes:
-        transfer_syntax_uid: from the file meta information.
-        elements: data elements and items counted.
+        tag: group and element number.
+        vr: as encoded; empty in implicit VR.
+        position: where its header begins.
+        value: where its value begins.
+        length: of the value, as encoded; ``UNDEFINED_LENGTH`` where a delimiter ends it.
+        end: where the next element begins.
     """
 
-    transfer_syntax_uid: str
-    elements: int
+    tag: int
+    vr: bytes
+    position: int
+    value: int
+    length: int
+    end: int
 
 
-def _refuse(reason: ReasonCode, explanation: str) -> RejectedEvent:
-    return RejectedEvent(reason.value, explanation)
+class Found(NamedTuple):
+    """What a walk found at the level where it began.
 
-
-def transfer_syntax_of(content: bytes) -> tuple[str, int]:
-    """Read the file meta information (PS3.10 §7.1): its transfer syntax UID, and where the data set begins.
-
-    Raises:
-        RejectedEvent: empty, not DICOM, truncated, or without a transfer syntax.
+    Attributes:
+        elements: by tag, in the order of the bytes; none of a walk over items.
+        stretches: start and end of each item; or, of a whole data set, start and length of each fragment of its
+            pixel data.
+        counted: elements, items and fragments at every depth.
+        end: where the walk ended.
     """
-    if not content:
-        raise _refuse(ReasonCode.EMPTY_OBJECT, "the object has no bytes")
-    if content[128:132] != b"DICM":
-        raise _refuse(ReasonCode.NOT_DICOM, "the prefix DICM is not at byte 128")
-    position, end, transfer_syntax = 132, len(content), ""
-    while position + 8 <= end:
-        group, element = struct.unpack_from("<HH", content, position)
-        if group != 2:
-            break
-        vr = content[position + 4 : position + 6]
-        if vr in LONG_VRS:
-            if position + 12 > end:
-                raise _refuse(ReasonCode.TRUNCATED, "the file meta information ends inside an element")
-            length, value = struct.unpack_from("<L", content, position + 8)[0], position + 12
-        elif vr in SHORT_VRS:
-            length, value = struct.unpack_from("<H", content, position + 6)[0], position + 8
-        else:
-            raise _refuse(ReasonCode.MALFORMED, "the file meta information is not in explicit VR")
-        if value + length > end:
-            raise _refuse(ReasonCode.TRUNCATED, "the file meta information ends inside an element")
-        if element == 0x0010:
-            transfer_syntax = content[value : value + length].decode("ascii", "replace").rstrip("\0 ")
-        position = value + length
-    if not transfer_syntax:
-        raise _refuse(ReasonCode.MISSING_ATTRIBUTE, "the file meta information has no transfer syntax UID")
-    return transfer_syntax, position
+
+    elements: dict[int, Element]
+    stretches: list[tuple[int, int]]
+    counted: int
+    end: int
 
 
-def inflate(deflated: bytes, limit: int) -> bytes:
-    """Inflate a deflated data set (PS3.5 §A.5) of at most ``limit`` bytes.
-
-    Raises:
-        RejectedEvent: larger, damaged or cut short.
-    """
-    decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = decompressor.decompress(deflated, limit + 1)
-    except zlib.error:
-        raise _refuse(ReasonCode.MALFORMED, "the deflated data set cannot be inflated") from None
-    if len(inflated) > limit:
-        raise _refuse(ReasonCode.LIMIT_EXCEEDED, f"the data set inflates to more than {limit} bytes")
-    if not decompressor.eof:
-        raise _refuse(ReasonCode.TRUNCATED, "the deflated data set is cut short")
-    return inflated
-
-
-# Kinds of a frame on the walk's stack: what may stand at its level.
+# What may stand at a level of the walk.
 _ELEMENTS, _ITEMS, _FRAGMENTS = 0, 1, 2
+_SEQUENCE_VRS: Final = (b"SQ", b"UN", b"")
+_FRAGMENT_VRS: Final = (b"OB", b"OW")
+_ITEM_OF: Final = {False: struct.Struct("<HHL").unpack_from, True: struct.Struct(">HHL").unpack_from}
 
 
-def examine(content: bytes, limits: Limits = DEFAULT_LIMITS) -> FileStructure:
-    """Walk every element at every depth of a Part 10 file.
+def walk(
+    windows: Windows,
+    start: int,
+    end: int,
+    encoding: Encoding,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    whole: bool = False,
+    items: bool = False,
+    counted: int = 0,
+    depth: int = 0,
+) -> Found:
+    """Walk from ``start`` to ``end`` over elements, or items, and over all that they hold.
+
+    Args:
+        whole: it is a whole data set: its encoding is checked, fragments are noted, and padding may follow.
+        items: it is the value of a sequence.
+        counted: what was counted before.
+        depth: sequences that surround it.
 
     Raises:
-        RejectedEvent: with the reason why it cannot be read safely and whole.
+        RejectedEvent: TRUNCATED, MALFORMED or LIMIT_EXCEEDED.
     """
-    transfer_syntax, start = transfer_syntax_of(content)
-    body = content
-    if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        body, start = inflate(content[start:], limits.inflated_bytes), 0
-    implicit = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
-    order = ">" if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN else "<"
-    return FileStructure(transfer_syntax, _walk(body, start, implicit, order, limits))
+    if whole:
+        _check_encoding(windows.read(start, min(8, end - start)), encoding)
+    elements: dict[int, Element] = {}
+    stretches: list[tuple[int, int]] = []
+    # What one turn for each element needs, as local names.
+    new, short_vrs, long_vrs, sequences = tuple.__new__, SHORT_VRS, LONG_VRS, SEQUENCE_TAGS
+    implicit, header_of, long_of = encoding.implicit, encoding.header_of, encoding.long_of
+    item_of = _ITEM_OF[encoding.big_endian]
+    most, position = limits.elements, start
+    # An item is a level of its own, so each sequence takes two.
+    deepest = 2 * (limits.depth - depth)
+    buffer, base = windows.window(position) if position < end else (b"", position)
+    ready = base + len(buffer) - LONGEST_ELEMENT_HEADER
+    # The level: what stands there, and whether a delimiter ends it. On the stack, what surrounds it.
+    kind, delimited = (_ITEMS if items else _ELEMENTS), False
+    stack: list[tuple[int, int, bool, Encoding]] = []
+    # What was opened at the level where the walk began: an element of undefined length, or an item.
+    opened: Element | None = None
+    item_start, noting = 0, False
 
-
-def _walk(body: bytes, start: int, implicit: bool, order: str, limits: Limits) -> int:
-    tag_of = struct.Struct(order + "HH").unpack_from
-    long_of = struct.Struct(order + "L").unpack_from
-    short_of = struct.Struct(order + "H").unpack_from
-    little_tag_of, little_long_of = struct.Struct("<HH").unpack_from, struct.Struct("<L").unpack_from
-    position, count = start, 0
-    # (kind, end or None when a delimiter ends it, implicit, end of what surrounds it)
-    kind, end, bound = _ELEMENTS, len(body), len(body)
-    delimited = False
-    stack: list[tuple[int, int, int, bool, bool, str]] = []
-    in_order = order
     while True:
-        while position >= end and not delimited:
-            if position > end:
-                raise _refuse(ReasonCode.MALFORMED, "an element ends after the item that holds it")
+        if position >= end:
+            if delimited:
+                _refuse(ReasonCode.TRUNCATED, "the data set ends inside a sequence")
             if not stack:
-                return count
-            kind, end, bound, delimited, implicit, in_order = stack.pop()
-        if position + 8 > bound:
-            if not body[position:bound].strip(b"\0"):
-                if not stack and not delimited:
-                    return count
-                raise _refuse(ReasonCode.TRUNCATED, "the data set ends inside a sequence")
-            raise _refuse(ReasonCode.TRUNCATED, "the data set ends inside an element header")
-        count += 1
-        if count > limits.elements:
-            raise _refuse(ReasonCode.LIMIT_EXCEEDED, f"the object has more than {limits.elements} elements")
-        little = in_order == "<"
-        group, element = little_tag_of(body, position) if little else tag_of(body, position)
-        tag = group << 16 | element
-        if kind != _ELEMENTS:
-            length = (little_long_of if little else long_of)(body, position + 4)[0]
-            position += 8
-            if tag == _SEQUENCE_END and delimited:
-                kind, end, bound, delimited, implicit, in_order = stack.pop()
-                continue
-            if tag != _ITEM:
-                raise _refuse(ReasonCode.MALFORMED, "a sequence holds something that is not an item")
-            if kind == _FRAGMENTS:
-                if length > bound - position:
-                    raise _refuse(ReasonCode.TRUNCATED, "the encapsulated pixel data is cut short")
-                position += length
-                continue
-            if length != UNDEFINED_LENGTH and length > bound - position:
-                raise _refuse(ReasonCode.TRUNCATED, "an item is longer than what holds it")
-            stack.append((kind, end, bound, delimited, implicit, in_order))
-            kind, delimited = _ELEMENTS, length == UNDEFINED_LENGTH
-            end = bound if delimited else position + length
-            bound = end
-            continue
-        if tag == _ITEM_END and delimited:
-            position += 8
-            kind, end, bound, delimited, implicit, in_order = stack.pop()
-            continue
-        if group == 0xFFFE:
-            raise _refuse(ReasonCode.MALFORMED, "an item or delimiter stands outside a sequence")
-        if implicit:
-            vr = b""
-            length = (little_long_of if little else long_of)(body, position + 4)[0]
-            position += 8
+                return Found(elements, stretches, counted, position)
+            closed = position
         else:
-            vr = body[position + 4 : position + 6]
-            if vr in SHORT_VRS:
-                length = (short_of)(body, position + 6)[0]
-                position += 8
-            elif vr in LONG_VRS:
-                if position + 12 > bound:
-                    raise _refuse(ReasonCode.TRUNCATED, "the data set ends inside an element header")
-                length = long_of(body, position + 8)[0]
-                position += 12
+            if position > ready:
+                buffer, base = windows.window(position)
+                ready = base + len(buffer) - LONGEST_ELEMENT_HEADER
+            if position + 8 > end:
+                if whole and not stack and windows.only_zeros(position):
+                    return Found(elements, stretches, counted, position)
+                _refuse(ReasonCode.TRUNCATED, "the data set ends inside an element header")
+            counted += 1
+            if counted > most:
+                _refuse(ReasonCode.LIMIT_EXCEEDED, f"the object has more than {most} elements")
+            if kind == _ELEMENTS:
+                if implicit:
+                    group, number, length = header_of(buffer, position - base)
+                    vr, value = b"", position + 8
+                else:
+                    group, number, vr, length = header_of(buffer, position - base)
+                    value = position + 8
+                    if vr not in short_vrs:
+                        if vr in long_vrs:
+                            value = position + 12
+                            if value > end:
+                                _refuse(ReasonCode.TRUNCATED, "the data set ends inside an element header")
+                            (length,) = long_of(buffer, position - base + 8)
+                        elif group == 0xFFFE:
+                            length = 0
+                        elif not (group or number) and whole and not stack and windows.only_zeros(position):
+                            return Found(elements, stretches, counted - 1, position)
+                        else:
+                            _refuse(ReasonCode.MALFORMED, "an element has an unknown VR")
+                tag = group << 16 | number
+                following = value + length
+                if length != UNDEFINED_LENGTH and group != 0xFFFE:
+                    if following > end:
+                        raise truncated()
+                    if not stack:
+                        if tag in elements:
+                            # Two readers would see two values, e.g. two patients.
+                            _refuse(ReasonCode.MALFORMED, "an element occurs twice (PS3.5 section 7.1)")
+                        if not tag and whole and windows.only_zeros(position):
+                            return Found(elements, stretches, counted - 1, position)
+                        elements[tag] = new(Element, (tag, vr, position, value, length, following))
+                    if length and (vr == b"SQ" or (implicit and tag in sequences)):
+                        if len(stack) >= deepest:
+                            _refuse(
+                                ReasonCode.LIMIT_EXCEEDED, f"sequences are nested deeper than {limits.depth}"
+                            )
+                        stack.append((kind, end, delimited, encoding))
+                        kind, end, delimited, position = _ITEMS, following, False, value
+                        continue
+                    if length > 65_535 and not _has_few_values(
+                        windows, tag, vr, value, length, limits.values
+                    ):
+                        _refuse(ReasonCode.LIMIT_EXCEEDED, f"an element has more than {limits.values} values")
+                    if vr == b"UN" and tag in sequences:
+                        inside = depth + len(stack) // 2
+                        counted = _count_hidden(windows, value, following, limits, counted, inside)
+                    position = following
+                    continue
+                if group == 0xFFFE:
+                    if tag != ITEM_END or not delimited:
+                        _refuse(ReasonCode.MALFORMED, "an item or delimiter stands outside a sequence")
+                    closed, position = position, position + 8
+                else:
+                    if len(stack) >= deepest:
+                        _refuse(ReasonCode.LIMIT_EXCEEDED, f"sequences are nested deeper than {limits.depth}")
+                    if vr not in _SEQUENCE_VRS and vr not in _FRAGMENT_VRS:
+                        _refuse(
+                            ReasonCode.MALFORMED, "a VR that has a defined length only has an undefined one"
+                        )
+                    if tag == PIXEL_DATA and vr not in _FRAGMENT_VRS:
+                        _refuse(
+                            ReasonCode.MALFORMED, "encapsulated pixel data is neither OB nor OW (PS3.5 §A.4)"
+                        )
+                    stack.append((kind, end, delimited, encoding))
+                    if len(stack) == 1:
+                        if tag in elements:
+                            _refuse(ReasonCode.MALFORMED, "an element occurs twice (PS3.5 section 7.1)")
+                        opened = Element(tag, vr, position, value, length, 0)
+                        noting = whole and tag == PIXEL_DATA
+                    kind, delimited, position = _FRAGMENTS if vr in _FRAGMENT_VRS else _ITEMS, True, value
+                    if vr == b"UN":
+                        # PS3.5 §6.2.2: UN of undefined length is a sequence in implicit VR little endian.
+                        encoding = IMPLICIT_LITTLE
+                        implicit, header_of, item_of = True, encoding.header_of, _ITEM_OF[False]
+                    continue
             else:
-                if tag == 0 and not body[position:bound].strip(b"\0"):
-                    return count
-                raise _refuse(ReasonCode.MALFORMED, "an element has an unknown VR")
-        if length == UNDEFINED_LENGTH:
-            if vr in (b"OB", b"OW"):
-                child, child_implicit, child_order = _FRAGMENTS, implicit, in_order
-            elif vr == b"UN":
-                # PS3.5 §6.2.2: UN of undefined length is a sequence in implicit VR little endian.
-                child, child_implicit, child_order = _ITEMS, True, "<"
-            elif vr in (b"SQ", b""):
-                if tag == _PIXEL_DATA:
-                    raise _refuse(ReasonCode.MALFORMED, "encapsulated pixel data in implicit VR (PS3.5 §A.4)")
-                child, child_implicit, child_order = _ITEMS, implicit, in_order
-            else:
-                raise _refuse(
-                    ReasonCode.MALFORMED, "a VR that has a defined length only has an undefined one"
-                )
-            stack.append((kind, end, bound, delimited, implicit, in_order))
-            kind, end, delimited, implicit, in_order = child, bound, True, child_implicit, child_order
-        elif length > bound - position:
-            raise _refuse(ReasonCode.TRUNCATED, "an element is longer than what holds it")
-        elif length and (vr == b"SQ" or (not vr and tag in SEQUENCE_TAGS)):
-            stack.append((kind, end, bound, delimited, implicit, in_order))
-            kind, end, delimited = _ITEMS, position + length, False
-            bound = end
-        else:
-            if length > 65_535 and _is_text(vr, tag) and _values(body, position, length) > limits.values:
-                raise _refuse(ReasonCode.LIMIT_EXCEEDED, f"an element has more than {limits.values} values")
-            position += length
-            continue
-        if len(stack) > 2 * limits.depth:
-            raise _refuse(ReasonCode.LIMIT_EXCEEDED, f"sequences are nested deeper than {limits.depth}")
+                group, number, length = item_of(buffer, position - base)
+                value, tag = position + 8, group << 16 | number
+                if tag == ITEM:
+                    if kind == _FRAGMENTS:
+                        if length > end - value:
+                            _refuse(ReasonCode.TRUNCATED, "the encapsulated pixel data is cut short")
+                        if noting and len(stack) == 1:
+                            stretches.append((value, length))
+                        position = value + length
+                        continue
+                    if not stack:
+                        item_start = value
+                    stack.append((kind, end, delimited, encoding))
+                    kind, delimited, position = _ELEMENTS, length == UNDEFINED_LENGTH, value
+                    if not delimited:
+                        if length > end - value:
+                            _refuse(ReasonCode.TRUNCATED, "an item is longer than what holds it")
+                        end = value + length
+                    continue
+                if tag != SEQUENCE_END or not delimited:
+                    _refuse(ReasonCode.MALFORMED, "a sequence holds something that is not an item")
+                closed, position = position, value
+        # The level has ended: an item's, a sequence's or encapsulated pixel data's.
+        surrounding = encoding
+        kind, end, delimited, encoding = stack.pop()
+        if encoding is not surrounding:
+            implicit, header_of, long_of = encoding.implicit, encoding.header_of, encoding.long_of
+            item_of = _ITEM_OF[encoding.big_endian]
+        if not stack:
+            if items:
+                stretches.append((item_start, closed))
+            elif opened is not None:
+                elements[opened.tag] = opened._replace(end=position)
+                opened = None
 
 
-_BULK_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN", b"UT", b"UR", b"SV", b"UV"})
-_TEXT_DICTIONARY_VRS: Final = re.compile(r"^(AE|AS|CS|DA|DS|DT|IS|LO|PN|SH|TM|UC|UI)$")
+def _refuse(reason: ReasonCode, explanation: str) -> NoReturn:
+    raise RejectedEvent(reason.value, explanation)
 
 
-def _is_text(vr: bytes, tag: int) -> bool:
-    if vr and vr != b"UN":
-        return vr not in _BULK_VRS
-    entry = DicomDictionary.get(tag)
-    return entry is not None and _TEXT_DICTIONARY_VRS.match(entry[0]) is not None
+def _check_encoding(first: bytes, encoding: Encoding) -> None:
+    """Refuse a data set whose first element shows that it is not written as the file says."""
+    if len(first) < 8 or not any(first):
+        return
+    group = int.from_bytes(first[:2], "big" if encoding.big_endian else "little")
+    # The first group is 0008 or another low one, which is 2048 or another large one once swapped.
+    swapped = group >= 0x0100 and not group & 0xFF
+    has_vr = first[4:6] in SHORT_VRS or first[4:6] in LONG_VRS
+    if swapped or (group != 0xFFFE and has_vr == encoding.implicit):
+        raise malformed(
+            "the data set is not in the transfer syntax that the file names, or its first VR is unknown"
+        )
 
 
-def _values(body: bytes, position: int, length: int) -> int:
-    return body.count(b"\\", position, position + length) + 1
+def _count_hidden(windows: Windows, start: int, end: int, limits: Limits, counted: int, depth: int) -> int:
+    """Count what a sequence of VR UN holds (PS3.5 §6.2.2), since whoever decodes it will."""
+    try:
+        return walk(
+            windows, start, end, IMPLICIT_LITTLE, limits, items=True, counted=counted, depth=depth + 1
+        ).counted
+    except RejectedEvent as refused:
+        if refused.reason == ReasonCode.LIMIT_EXCEEDED:
+            raise
+        # No sequence after all: as many as it can have cost.
+        return counted + (end - start) // 8
+
+
+# PS3.5 table 6.2-1: bytes of a number; and the texts that backslashes divide.
+_NUMBER_BYTES: Final = {
+    vr: struct.calcsize("=" + code)
+    for vr, code in {"AT": "HH", "FD": "d", "FL": "f", "SL": "l", "SS": "h", "UL": "L", "US": "H"}.items()
+}
+_DIVIDED_TEXTS: Final = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"}
+)
+_LONGEST_DIVIDED_TEXT: Final = 16 * 1024 * 1024
+
+
+def _has_few_values(windows: Windows, tag: int, vr: bytes, value: int, length: int, most: int) -> bool:
+    """Whether a long value has at most so many, as far as a reader would divide it."""
+    kind = vr.decode("ascii") if vr not in (b"", b"UN") else vr_of(tag)
+    if kind in _NUMBER_BYTES:
+        return length // _NUMBER_BYTES[kind] <= most
+    if kind not in _DIVIDED_TEXTS:
+        return True
+    return length <= _LONGEST_DIVIDED_TEXT and windows.separators(value, length, most) < most
