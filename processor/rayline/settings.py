@@ -4,15 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rayline.environment import ENVIRONMENT_PREFIX, SECRET_PREFIX, load_environment_file
 from rayline.errors import ConfigurationError
-
-ENVIRONMENT_PREFIX = "RAYLINE_"
-SECRET_PREFIX = "RAYLINE_SECRET_"  # noqa: S105 - the name of a prefix
-DEFAULT_ENVIRONMENT_FILE = Path(".rayline/env")
 
 
 class Settings(BaseSettings):
@@ -102,29 +98,6 @@ def load_secrets() -> dict[str, SecretStr]:
         for name, value in os.environ.items()
         if name.startswith(SECRET_PREFIX) and value
     }
-
-
-def load_environment_file(path: Path | None = None) -> Path | None:
-    """Add the variables of a dotenv file to the environment, without overriding what is set.
-
-    The file is ``path``, else ``$RAYLINE_ENV_FILE``, else ``.rayline/env`` where that exists. Inside a task,
-    whose definition sets ``RAYLINE_QUEUE_URL``, the default file is left alone.
-
-    Raises:
-        ConfigurationError: a file was named that does not exist.
-    """
-    named = path or (Path(os.environ["RAYLINE_ENV_FILE"]) if os.environ.get("RAYLINE_ENV_FILE") else None)
-    if named is None and os.environ.get("RAYLINE_QUEUE_URL"):
-        return None
-    file = named or DEFAULT_ENVIRONMENT_FILE
-    if not file.exists():
-        if named is not None:
-            raise ConfigurationError(f"no environment file at {file}; run `rayline local up` to write one")
-        return None
-    for name, value in dotenv_values(file).items():
-        if value is not None:
-            os.environ.setdefault(name, value)
-    return file
 
 
 def use_environment_file(path: Path) -> None:

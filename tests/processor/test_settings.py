@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rayline.environment import ENVIRONMENT_PREFIX, load_environment_file
 from rayline.errors import ConfigurationError
 from rayline.hashing import KeyedHash
 from rayline.settings import (
-    ENVIRONMENT_PREFIX,
     Settings,
     data_root,
-    load_environment_file,
     load_secrets,
     load_settings,
     use_environment_file,

@@ -1,19 +1,19 @@
-"""Assembles the command from the entry points ``rayline.commands`` and turns our errors into plain messages."""
+"""Assembles the command from the entry points ``rayline.commands`` and turns our errors into plain messages.
+
+An entry point that is named like the verb is loaded alone, so that no verb waits for what another one imports.
+"""
 
 import importlib.metadata
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-from rich.markup import escape
 
 from rayline.cli.plugin_verbs import SiteCommands
+from rayline.environment import load_environment_file
 from rayline.errors import ConfigurationError, RaylineError
-from rayline.observability.logs import configure_logs
-from rayline.settings import load_environment_file
 
 COMMAND_GROUP = "rayline.commands"
 
@@ -43,40 +43,69 @@ def _root(
 
     Start a whole estate on this machine with `rayline local up`, then `rayline process` in it.
     """
-    context.obj = {"verbose": verbose}
-    configure_logs(verbose=verbose)
+    context.obj = {"verbose": verbose, **(context.obj or {})}
+    if not context.obj.get("logs_nothing"):
+        from rayline.observability.logs import configure_logs
+
+        configure_logs(verbose=verbose)
     load_environment_file(env_file)
 
 
 def main() -> None:
     """Run the command."""
-    for entry_point in sorted(
-        importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name
-    ):
+    found = sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name)
+    verb = _verb(sys.argv[1:])
+    chosen = [each for each in found if each.name == verb] or found
+    for entry_point in chosen:
         entry_point.load()(app)
-    console = Console(stderr=True)
+    # A module says LOGS_NOTHING where its verbs work without structlog, which takes long to import.
+    logs_nothing = all(getattr(sys.modules[each.module], "LOGS_NOTHING", False) for each in chosen)
     try:
-        app()
-    except ConfigurationError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except RaylineError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        console.print(
-            f"[bold red]error:[/] AWS refused {error.operation_name}: {code}; "
-            "check the credentials' role and the stack that the environment names",
-            highlight=False,
-            soft_wrap=True,
+        app(obj={"logs_nothing": logs_nothing})
+    except Exception as error:
+        explained = _explanation(error)
+        if explained is None:
+            raise
+        _print_error(explained)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The first argument that is neither an option of the command's own nor such an option's value."""
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--env-file":
+            next(remaining, None)
+        elif argument not in ("--verbose", "-v") and not argument.startswith("--env-file="):
+            return "" if argument.startswith("-") else argument
+    return ""
+
+
+def _explanation(error: Exception) -> str | None:
+    """What to tell of an error that the user can do something about; None for any other one."""
+    if isinstance(error, RaylineError):
+        return str(error)
+    # Whoever raised one of these has imported them.
+    exceptions: Any = sys.modules.get("botocore.exceptions")
+    if exceptions is None:
+        return None
+    if isinstance(error, exceptions.ClientError):
+        response: Any = error
+        code = response.response.get("Error", {}).get("Code", "unknown")
+        return (
+            f"AWS refused {response.operation_name}: {code}; "
+            "check the credentials' role and the stack that the environment names"
         )
-        sys.exit(1)
-    except BotoCoreError as error:
-        console.print(
-            f"[bold red]error:[/] AWS cannot be reached ({type(error).__name__}); "
-            "is the local cloud up (`rayline local status`), or the network?",
-            highlight=False,
-            soft_wrap=True,
+    if isinstance(error, exceptions.BotoCoreError):
+        return (
+            f"AWS cannot be reached ({type(error).__name__}); "
+            "is the local cloud up (`rayline local status`), or the network?"
         )
-        sys.exit(1)
+    return None
+
+
+def _print_error(explained: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(explained)}", highlight=False, soft_wrap=True)

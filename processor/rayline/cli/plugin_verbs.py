@@ -5,10 +5,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rayline.discovery import load_site_plugins
+from rayline.environment import load_environment_file
 from rayline.errors import ConfigurationError
-from rayline.profile import load_profile
-from rayline.settings import load_environment_file, site_profile_path
 
 
 class SiteCommands(TyperGroup):
@@ -32,6 +30,11 @@ def _plugin_verbs(ctx: Any) -> dict[str, Any]:
 
     A wrong profile is told of by the verbs that need it.
     """
+    # Imported late: a verb of the command's own asks for none of this.
+    from rayline.discovery import load_site_plugins
+    from rayline.profile import load_profile
+    from rayline.settings import site_profile_path
+
     try:
         load_environment_file(ctx.params.get("env_file"))
         path = site_profile_path()
