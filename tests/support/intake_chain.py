@@ -1,0 +1,63 @@
+"""The complete way of an instance through the intake: screened, de-identified, and its output screened again."""
+
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+import rayline_deid
+from rayline.dicom.content import Content
+from rayline.errors import RaylineError, RejectedEvent
+from rayline.plugin import Instance
+from rayline.stages.screen import ScreenStage
+from rayline.testing import InMemoryContext
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+class Passage(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        reason: why it was refused, ``""`` where it passed.
+        explanation: for a person.
+        output: the file that left, None where it was refused.
+        stage: who refused it: ``screen``, ``transform`` or, of the output, ``readback``.
+    """
+
+    reason: str
+    explanation: str
+    output: Content | None
+    stage: str
+
+
+def context(settings: BaseModel | None = None) -> InMemoryContext:
+    """What both hooks get at a site whose one secret is :data:`SECRET`."""
+    return InMemoryContext(settings=settings or rayline_deid.DeidSettings(), secrets={"deid": SECRET})
+
+
+def screened(source: bytes | Content) -> tuple[str, str]:
+    """Reason and explanation of the screening's refusal, both empty where it takes the file."""
+    try:
+        rejection = ScreenStage().screen_instance(Instance(source), context())
+    except RejectedEvent as refusal:
+        return refusal.reason, refusal.explanation
+    return (rejection.reason, rejection.explanation) if rejection else ("", "")
+
+
+def passage(source: bytes | Content, settings: BaseModel | None = None) -> Passage:
+    """Send a file through screening and the de-identification plugin, and screen what comes out.
+
+    Raises:
+        Exception: whatever is not of the error tree.
+    """
+    reason, explanation = screened(source)
+    if reason:
+        return Passage(reason, explanation, None, "screen")
+    try:
+        output = rayline_deid.transform_instance(Instance(source), context(settings)).source
+    except RejectedEvent as refusal:
+        return Passage(refusal.reason, refusal.explanation, None, "transform")
+    except RaylineError as error:
+        return Passage(type(error).__name__, str(error), None, "transform")
+    reason, explanation = screened(output)
+    return Passage(reason, explanation, output, "readback" if reason else "")
