@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sts import STSClient
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
@@ -117,3 +118,8 @@ class Clients:
     def sagemaker(self) -> "SageMakerClient":
         """Amazon SageMaker."""
         return self._session.client("sagemaker", config=_CONFIG)
+
+    @cached_property
+    def sts(self) -> "STSClient":
+        """AWS Security Token Service."""
+        return self._session.client("sts", config=_CONFIG)

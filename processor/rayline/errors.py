@@ -23,12 +23,14 @@ class RejectedEvent(RaylineError):
     Attributes:
         reason: machine-readable code, e.g. ``NOT_DICOM``.
         explanation: one sentence for a person, free of PHI.
+        hook: the hook that refused it, where that is known, e.g. ``screen_instance``.
     """
 
-    def __init__(self, reason: str, explanation: str) -> None:
+    def __init__(self, reason: str, explanation: str, hook: str = "") -> None:
         super().__init__(f"{reason}: {explanation}")
         self.reason = reason
         self.explanation = explanation
+        self.hook = hook
 
-    def __reduce__(self) -> tuple[type["RejectedEvent"], tuple[str, str]]:
-        return (type(self), (self.reason, self.explanation))
+    def __reduce__(self) -> tuple[type["RejectedEvent"], tuple[str, str, str]]:
+        return (type(self), (self.reason, self.explanation, self.hook))

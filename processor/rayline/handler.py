@@ -17,9 +17,10 @@ from rayline.message_queue import DeadLetter
 from rayline.observability.logs import failure_fields
 from rayline.observability.metrics import RECONCILER_GAPS, RECONCILER_GAPS_LEFT, publish
 from rayline.parking import Parking
+from rayline.quarantining.import_again import ImportsAgain
 from rayline.reconciler import Reconciler
 from rayline.recorder import Recorder
-from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, StudyDue
+from rayline.reminders import BatchDue, ImportAgain, ReconcileDue, Reminder, RetriesDue, StudyDue
 from rayline.runtime import Runtime
 
 HANDLER_FAILED = "HANDLER_FAILED"
@@ -73,6 +74,7 @@ class MessageHandler:
         self._site = runtime.services.settings.site
         services = runtime.services
         self._parking = Parking(services.clients, services.settings, clock=services.clock)
+        self._imports_again = ImportsAgain(services)
 
     def claim_ahead(self, bodies: Sequence[str]) -> None:
         """Claim the events of a receive together, before they are handled one by one."""
@@ -151,6 +153,9 @@ class MessageHandler:
                 return self._runtime.services.batches.look_after(reminder.batch_id)
             case StudyDue():
                 return self._runtime.services.studies.look_after(reminder.study_instance_uid)
+            case ImportAgain():
+                self._imports_again.look_after(reminder)
+                return None
             case RetriesDue():
                 return _SWEEP_AGAIN_SECONDS if self._parking.send_due() else None
             case ReconcileDue():

@@ -1,4 +1,4 @@
-"""Letting what was refused out of quarantine: as a new upload, or as the message that it was."""
+"""Letting what was refused out of quarantine: as a new upload, into an import batch, or as the message that it was."""
 
 import json
 from typing import TYPE_CHECKING
@@ -10,6 +10,9 @@ from rayline.envelopes import message_body
 from rayline.errors import RaylineError
 from rayline.events import EVENT_ADAPTER
 from rayline.names import RELEASED_FOLDER, UPLOAD_PREFIX
+from rayline.objects import put_content
+from rayline.quarantining.entries import EVENT, MESSAGE
+from rayline.reminders import ImportAgain, reminder_body
 
 if TYPE_CHECKING:
     from rayline.aws import Clients
@@ -36,31 +39,34 @@ class Releaser:
     def release(self, record: "QuarantineRecord") -> None:
         """Send an entry again, then take it out: a crash in between sends it twice, which does no harm.
 
+        A file that HealthImaging refused stays until the processor has put it into an import batch again.
+
         Raises:
-            NotReleasable: it is a file that HealthImaging refused, or an event that cannot be read.
+            NotReleasable: its content has gone, or holds an event that cannot be read.
         """
         if record.origin_key:
             self._upload(record)
             self._quarantine.remove(record.entry_id)
             return
-        if record.entry_id.startswith("message-"):
-            self._send(self._quarantine.content(record.entry_id).decode("utf-8", "surrogatepass"))
-        elif record.entry_id.startswith("event-"):
-            self._send(self._event_body(record.entry_id))
-        else:
-            raise NotReleasable(
-                f"{record.entry_id} is a file that HealthImaging refused, de-identified already; "
-                "have the image sent again"
+        if record.was_imported:
+            again = ImportAgain(
+                site=record.site, entry_id=record.entry_id, quarantined_at=record.quarantined_at
             )
+            self._send(reminder_body(again))
+            return
+        if record.entry_id.startswith(MESSAGE):
+            self._send(self._quarantine.content(record.entry_id).decode("utf-8", "surrogatepass"))
+        elif record.entry_id.startswith(EVENT):
+            self._send(self._event_body(record.entry_id))
         # It may be refused again before this line, and then has the same id.
         self._quarantine.forget(record)
 
     def _upload(self, record: "QuarantineRecord") -> None:
-        self._clients.s3.put_object(
-            Bucket=self._settings.uploads_bucket,
-            Key=f"{UPLOAD_PREFIX}{self._settings.site}/{RELEASED_FOLDER}{record.entry_id}",
-            Body=self._quarantine.content(record.entry_id),
-            ContentType="application/dicom",
+        put_content(
+            self._clients.s3,
+            self._settings.uploads_bucket,
+            f"{UPLOAD_PREFIX}{self._settings.site}/{RELEASED_FOLDER}{record.entry_id}",
+            self._quarantine.stored(record.entry_id),
         )
         self._ledger.mark_released(record.entry_id)
 

@@ -1,4 +1,4 @@
-"""Messages that the processor sends to itself, or that a schedule sends: look after something that is due.
+"""Messages that the processor sends to itself, or that a schedule or an operator sends: look after what is due.
 
 A reminder carries no identity and no state: whoever handles it reads the ledgers, so a second one does no harm.
 """
@@ -32,6 +32,17 @@ class StudyDue(_Reminder):
     study_instance_uid: str
 
 
+class ImportAgain(_Reminder):
+    """Put a file that HealthImaging refused into an import batch again; an operator has released it.
+
+    Attributes:
+        quarantined_at: of the entry that was released, since the file may be refused once more.
+    """
+
+    entry_id: str
+    quarantined_at: str
+
+
 class RetriesDue(_Reminder):
     """Bring back the events whose effects wait in the ledger and are due; sent by a schedule."""
 
@@ -40,11 +51,12 @@ class ReconcileDue(_Reminder):
     """Compare the ledgers with S3, HealthImaging and SageMaker, and repair what differs; sent by a schedule."""
 
 
-Reminder = BatchDue | StudyDue | RetriesDue | ReconcileDue
+Reminder = BatchDue | StudyDue | ImportAgain | RetriesDue | ReconcileDue
 
 DETAIL_TYPES: Mapping[type[Reminder], str] = {
     BatchDue: "Import Batch Due",
     StudyDue: "Study Due",
+    ImportAgain: "Import Again",
     RetriesDue: "Retries Due",
     ReconcileDue: "Reconcile Due",
 }

@@ -7,9 +7,10 @@ from rayline.hashing import KeyedHash
 from rayline.instances import InstanceLedger
 from rayline.outbox import Outbox
 from rayline.quarantine import Quarantine
+from rayline.quarantining.triage import Triage, open_triage
 from rayline.release import Releaser
 from rayline.runtime import utc_now
-from rayline.settings import Settings, load_settings
+from rayline.settings import Settings, load_secrets, load_settings
 from rayline.verification import Verifier
 
 
@@ -22,6 +23,7 @@ class Estate:
     ledger: InstanceLedger
     quarantine: Quarantine
     releaser: Releaser
+    triage: Triage
     verifier: Verifier
 
 
@@ -58,13 +60,24 @@ def open_estate() -> Estate:
         event_bus=settings.event_bus,
         clock=utc_now,
     )
+    secrets = load_secrets()
     quarantine = Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=utc_now)
+    releaser = Releaser(clients, settings, ledger, quarantine)
     return Estate(
         settings=settings,
         clients=clients,
         ledger=ledger,
         quarantine=quarantine,
-        releaser=Releaser(clients, settings, ledger, quarantine),
+        releaser=releaser,
+        triage=open_triage(
+            clients,
+            settings,
+            ledger,
+            quarantine,
+            releaser,
+            clock=utc_now,
+            hashed=KeyedHash.from_secrets(secrets) if "tracking" in secrets else None,
+        ),
         verifier=Verifier(
             clients.dynamodb,
             ledger,

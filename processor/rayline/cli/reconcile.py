@@ -20,7 +20,7 @@ from rayline.watch import Unwatched
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def moment_since(text: str, now: datetime) -> datetime:
+def moment_since(text: str, now: datetime, option: str = "--since") -> datetime:
     """``90m``, ``12h`` or ``7d`` before now, or a date or time as ISO 8601 writes it (UTC where it says no more).
 
     Raises:
@@ -31,7 +31,7 @@ def moment_since(text: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigurationError(f"--since {text!r} is no time; write 90m, 12h, 7d or 2026-01-31") from None
+        raise ConfigurationError(f"{option} {text!r} is no time; write 90m, 12h, 7d or 2026-01-31") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -20,13 +20,16 @@ REDACTED = "[redacted]"
 # Every field that may be logged as it is. Anything else is redacted: a new field is a decision, not an accident.
 SAFE_FIELDS = frozenset(
     {
+        "action",
         "attempts",
         "batch_id",
+        "by",
         "dead",
         "decision",
         "destination",
         "detail_type",
         "effect",
+        "entries",
         "entry_id",
         "error_code",
         "error_type",

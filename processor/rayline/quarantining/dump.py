@@ -284,7 +284,7 @@ class _Dumper:
         undefined = length == UNDEFINED_LENGTH
         self._add(
             DumpedElement(
-                level.depth, _tag_text(tag), "", None if undefined else length, f"item {counted.items}"
+                level.depth, tag_text(tag), "", None if undefined else length, f"item {counted.items}"
             ),
             position,
         )
@@ -299,7 +299,7 @@ class _Dumper:
         if tag == ITEM_END and level.delimited:
             return value, stack.pop()
         if tag >> 16 == 0xFFFE:
-            raise _Stop(position, f"{_tag_text(tag)}, an item or delimiter, stands outside a sequence")
+            raise _Stop(position, f"{tag_text(tag)}, an item or delimiter, stands outside a sequence")
         tag, vr, length, value = self._header(position, level.end, level.encoding)
         self._show(level.depth, tag, vr, length, value, level.encoding, level.charsets)
         if tag == _CHARACTER_SET and length != UNDEFINED_LENGTH:
@@ -377,7 +377,7 @@ class _Dumper:
                 hidden = shown is None
         self._add(
             DumpedElement(
-                depth, _tag_text(tag), vr_text, None if undefined else length, keyword, shown, hidden
+                depth, tag_text(tag), vr_text, None if undefined else length, keyword, shown, hidden
             ),
             value,
         )
@@ -401,7 +401,8 @@ def dump_lines(dump: HeaderDump) -> Iterator[str]:
         yield f"# stopped at byte {dump.stopped_at}: {dump.stopped_because}"
 
 
-def _tag_text(tag: int) -> str:
+def tag_text(tag: int) -> str:
+    """A tag as PS3.6 writes it, e.g. ``(0010,0020)``."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 

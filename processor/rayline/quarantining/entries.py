@@ -1,7 +1,6 @@
 """What stands in the index of quarantine, and which of it somebody asks for."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,8 +10,6 @@ from rayline.dynamodb import timestamp
 
 MESSAGE = "message-"
 EVENT = "event-"
-#: Digits of the keyed hashes of a study and a series: enough to tell a site's studies apart, and to be typed.
-KEY_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -97,18 +94,6 @@ class Selection:
             for name, value in asdict(self).items()
         }
         return {name: value for name, value in asked.items() if value is not None}
-
-
-_UID = re.compile(r"[0-2](\.[0-9]+)+")
-
-
-def key_of(asked: str, hashed: Callable[[str], str] | None) -> str:
-    """The key of a study or series that was asked for by its key, or by its UID where hashes can be made.
-
-    Args:
-        hashed: makes the key of a UID; None where no tracking secret is at hand.
-    """
-    return hashed(asked) if hashed is not None and _UID.fullmatch(asked) else asked
 
 
 @dataclass

@@ -1,19 +1,17 @@
-"""Quarantine as a source: objects are uploaded anew, messages and events go to the queue again."""
+"""Quarantine as a source: objects are uploaded or imported anew, messages and events go to the queue again."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rayline.events import EventIdentity
 from rayline.hashing import KeyedHash
-from rayline.quarantine import Quarantine, QuarantineRecord
+from rayline.quarantine import NotInQuarantine, Quarantine, QuarantineRecord
+from rayline.quarantining.entries import EVENT, MESSAGE
 from rayline.release import NotReleasable, Releaser
 from rayline.replaying.candidates import Candidate, of_body
 
 if TYPE_CHECKING:
     from rayline.settings import Settings
-
-_EVENT = "event-"
-_MESSAGE = "message-"
 
 
 class Quarantined:
@@ -35,20 +33,17 @@ class Quarantined:
         return [each for each in map(self._candidate, records) if kind in (None, each.kind)]
 
     def _candidate(self, record: QuarantineRecord) -> Candidate:
-        found, identity, obstacle = record.stage, None, ""
-        if record.entry_id.startswith(_EVENT):
-            identity = EventIdentity(f"{self._site}#{record.stage}#{record.entry_id.removeprefix(_EVENT)}")
-        elif record.entry_id.startswith(_MESSAGE):
+        found, identity = record.stage, None
+        if record.entry_id.startswith(EVENT):
+            identity = EventIdentity(f"{self._site}#{record.stage}#{record.entry_id.removeprefix(EVENT)}")
+        elif record.entry_id.startswith(MESSAGE):
             body = self._quarantine.content(record.entry_id).decode("utf-8", "surrogatepass")
             found, identity = of_body(body, self._site, self._hash)
-        elif not record.origin_key:
-            obstacle = "refused by HealthImaging; have it sent again"
         return Candidate(
             kind=found,
             identity=identity,
             entry=record.entry_id,
             reason=record.reason,
-            obstacle=obstacle,
             handle=record,
         )
 
@@ -58,7 +53,7 @@ class Quarantined:
         for candidate in candidates:
             try:
                 self._releaser.release(candidate.handle)
-            except NotReleasable:
+            except (NotReleasable, NotInQuarantine):
                 continue
             sent += 1
         return sent

@@ -1,0 +1,118 @@
+"""What people do with quarantine, from the command and from the API alike: look, look closer, send again, delete."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from rayline.hashing import KeyedHash
+from rayline.instances import InstanceLedger
+from rayline.observability.audit import AuditTrail
+from rayline.quarantine import Quarantine, QuarantineRecord
+from rayline.quarantining.dump import HeaderDump, dump_header
+from rayline.quarantining.emptying import Emptying
+from rayline.quarantining.entries import Entry, Group, GroupBy, Selection, grouped
+from rayline.quarantining.received import series_key, study_key
+from rayline.release import Releaser
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from rayline.aws import Clients
+    from rayline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Triage:
+    """Quarantine as an operator sees it.
+
+    Attributes:
+        hashed: makes keys of UIDs, where the tracking secret is at hand.
+    """
+
+    quarantine: Quarantine
+    emptying: Emptying
+    audit: AuditTrail
+    bucket: str
+    s3: "S3Client"
+    hashed: KeyedHash | None
+
+    def selection(
+        self,
+        *,
+        stage: str | None = None,
+        reason: str | None = None,
+        study: str | None = None,
+        series: str | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+    ) -> Selection:
+        """Which entries are meant; a study or series by its key, or by its UID where the tracking secret is at hand."""
+        if self.hashed is not None and study is not None and "." in study:
+            study = study_key(study, self.hashed)
+        if self.hashed is not None and series is not None and "." in series:
+            series = series_key(series, self.hashed)
+        return Selection(stage, reason, study, series, since, before)
+
+    def entries(self, selection: Selection, after: str = "") -> Iterator[Entry]:
+        """Entries, the newest first."""
+        return self.quarantine.index.entries(selection, after)
+
+    def groups(self, selection: Selection, by: GroupBy) -> list[Group]:
+        """Entries by what they have in common, the largest group first."""
+        return grouped(self.entries(selection), by)
+
+    def header(self, entry: Entry) -> HeaderDump | None:
+        """The header dump that everybody may see; None where the entry is no file."""
+        return self.quarantine.index.header(entry)
+
+    def look(self, entry_id: str, by: str) -> tuple[QuarantineRecord, HeaderDump | None]:
+        """A record with the sender's key, and the header dump with all values; that it was looked at is recorded first.
+
+        Raises:
+            NotInQuarantine: there is none by that id.
+        """
+        record = self.quarantine.record(entry_id)
+        self.audit.record("phi_viewed", by, entry_id=entry_id)
+        if not record.entry.is_object:
+            return record, None
+        return record, dump_header(self.quarantine.stored(entry_id), phi=True)
+
+    def noncurrent_days(self) -> int | None:
+        """For how many days the bucket's lifecycle keeps what was deleted; None where it does not say."""
+        try:
+            found = self.s3.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+        except ClientError:
+            return None  # none is set, or not everybody may know
+        days = [
+            rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+            for rule in found["Rules"]
+            if rule.get("Status") == "Enabled"
+            and "NoncurrentDays" in rule.get("NoncurrentVersionExpiration", {})
+        ]
+        return min(days, default=None)
+
+
+def open_triage(
+    clients: "Clients",
+    settings: "Settings",
+    ledger: InstanceLedger,
+    quarantine: Quarantine,
+    releaser: Releaser,
+    *,
+    clock: Callable[[], datetime],
+    hashed: KeyedHash | None = None,
+) -> Triage:
+    """The quarantine of the site that the settings name."""
+    bucket = settings.quarantine_bucket
+    audit = AuditTrail(clients.dynamodb, settings.image_tracking_table, site=settings.site, clock=clock)
+    return Triage(
+        quarantine=quarantine,
+        emptying=Emptying(clients.s3, bucket, quarantine, releaser, ledger, audit),
+        audit=audit,
+        bucket=bucket,
+        s3=clients.s3,
+        hashed=hashed,
+    )
