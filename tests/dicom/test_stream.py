@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.part10 import Element, Writer, minimal_image
 
 from rayline.dicom.content import Content, InMemory
+from rayline.dicom.instance import Instance
 from rayline.dicom.stream import ContentStream
 
 CONTENT = bytes(range(256)) * 3000
@@ -52,3 +53,13 @@ def test_pydicom_reads_pixels_only_when_they_are_asked_for() -> None:
     assert dataset.Modality == "CT"
     assert source.bytes_read < 2_000_000
     assert len(dataset.PixelData) == 20_000_000
+
+
+def test_a_large_instances_data_set_leaves_its_pixels_where_they_are() -> None:
+    writer = Writer()
+    pixels = Element(0x7FE00010, "OW", b"\1\2" * 10_000_000)
+    source = Counting(writer.file([*minimal_image(writer)[:-1], pixels]))
+    instance = Instance(source)
+    assert instance.dataset.Modality == "CT"
+    assert source.bytes_read < 4_000_000
+    assert instance.dataset.PixelData == pixels.value

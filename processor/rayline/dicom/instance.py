@@ -70,13 +70,15 @@ class Instance:
     def dataset(self) -> "Dataset":
         """The parsed data set with its file meta information; treat it as read-only, or work on a copy.
 
+        A large file's pixels are read where they are asked for.
+
         Raises:
             RejectedEvent: the bytes cannot be read as DICOM.
         """
         # Imported late, here and below: pydicom takes longer to import than many instances to read without it.
         from rayline.dicom.reading import read_dataset
 
-        return read_dataset(self.content)
+        return read_dataset(self.source)
 
     @cached_property
     def sha256(self) -> str:
