@@ -18,6 +18,7 @@ from support.part10 import (
 )
 from support.shared_data import part10_files, shared
 
+from rayline.dicom.instance import Instance
 from rayline.dicom.reading import read_dataset
 from rayline.dicom.reasons import ReasonCode
 from rayline.dicom.validation import screen
@@ -42,11 +43,11 @@ def image(writer: Writer | None = None, **changes: bytes | None) -> bytes:
 def test_a_whole_instance_is_taken_in_every_native_encoding(syntax: str, undefined: bool) -> None:
     writer = Writer(syntax, undefined)
     nested = Element(0x00081140, "SQ", [[Element(0x00081155, "UI", b"1.2.3.7")], []])
-    assert screen(writer.file([*minimal_image(writer), nested])) is None
+    assert screen(Instance(writer.file([*minimal_image(writer), nested]))) is None
 
 
 def reason(content: bytes) -> str | None:
-    rejection = screen(content)
+    rejection = screen(Instance(content))
     return rejection.reason if rejection else None
 
 
@@ -255,7 +256,7 @@ def test_a_refused_value_is_quoted_nowhere(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     content = image(t00080018=b"Doe^Jane", t00080060=b"Doe^Jane^of^the^Long^Name")
-    rejection = screen(content)
+    rejection = screen(Instance(content))
     assert rejection is not None
     written = capfd.readouterr()
     assert "Jane" not in rejection.explanation + written.out + written.err + caplog.text

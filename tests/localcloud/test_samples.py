@@ -10,6 +10,7 @@ import typer
 from support.shared_data import shared
 from typer.testing import CliRunner
 
+from rayline.dicom.instance import Instance
 from rayline.dicom.reading import read_dataset
 from rayline.dicom.reasons import ReasonCode
 from rayline.dicom.validation import screen
@@ -28,7 +29,7 @@ def test_every_file_is_taken_or_refused_as_announced(found: samples.SampleSet) -
     for sample in found.samples:
         # A known UID is a matter of the ledger: the file by itself is whole.
         expected = None if sample.refused_for == ReasonCode.UID_CONFLICT else sample.refused_for
-        rejection = screen(sample.content)
+        rejection = screen(Instance(sample.content))
         assert (rejection.reason if rejection else None) == expected, sample.name
 
 
@@ -142,7 +143,7 @@ def test_shared_images_are_wrapped_with_their_labels() -> None:
     )
     accepted = [each.sop_instance_uid for each in found.samples if each.refused_for is None]
     assert len(set(accepted)) == len(accepted)
-    assert all(screen(each.content) is None for each in found.samples if each.refused_for is None)
+    assert all(screen(Instance(each.content)) is None for each in found.samples if each.refused_for is None)
 
 
 def test_the_verb_writes_files_and_truth(tmp_path: Path) -> None:

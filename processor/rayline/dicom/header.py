@@ -33,6 +33,10 @@ _LONGEST_META: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 64 * 1024
 _INFLATED_CHUNK: Final = 1024 * 1024
 _DELIMITER_BYTES: Final = 8
+# PS3.5 table 6.2-1: VRs whose values are text, padded with a space or NULL.
+_PADDED_VRS: Final = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+)
 
 # PS3.5 table 6.2-1.
 _NUMBERS: Final = {"FD": "d", "FL": "f", "SL": "l", "SS": "h", "SV": "q", "UL": "L", "US": "H", "UV": "Q"}
@@ -90,6 +94,15 @@ class Attributes:
         length = element.end - element.value
         return self._windows.read(element.value, length if most is None else min(most, length))
 
+    def has_value(self, tag: int) -> bool:
+        """Whether the element is there and is not empty: a sequence with an item, a value that is not all padding."""
+        element = self.elements.get(tag)
+        if element is None or element.end == element.value:
+            return False
+        if element.length == UNDEFINED_LENGTH:
+            return element.end - element.value > _DELIMITER_BYTES
+        return self.vr(tag) not in _PADDED_VRS or self.text(tag) != ""
+
     def text(self, tag: int) -> str:
         """The value as text without padding, of which the first 64 KB count; empty where absent."""
         raw = self.raw(tag, _LONGEST_TEXT).strip(b"\0 ")
@@ -108,8 +121,7 @@ class Attributes:
 
     def numbers(self, tag: int) -> list[int | float] | None:
         """The values in the first 64 KB of a numeric element or number text; None where one is no number of its VR."""
-        raw = self.raw(tag, _LONGEST_TEXT)
-        if not raw.strip(b"\0 ") and not raw.strip(b" "):
+        if not self.has_value(tag):
             return []
         vr = self.vr(tag)
         if vr in _NUMBER_TEXTS:
@@ -117,9 +129,12 @@ class Attributes:
             texts = self.texts(tag)
             return [convert(text) for text in texts] if all(map(pattern.fullmatch, texts)) else None
         code = _NUMBERS.get(vr)
+        raw = self.raw(tag, _LONGEST_TEXT)
         if code is None or len(raw) % struct.calcsize("=" + code):
             return None
-        return [number for (number,) in struct.iter_unpack((">" if self.big_endian else "<") + code, raw)]
+        # PS3.5 §6.2.2: what UN hides is in little endian.
+        order = ">" if self.big_endian and self.elements[tag].vr != b"UN" else "<"
+        return [number for (number,) in struct.iter_unpack(order + code, raw)]
 
     def integer(self, tag: int) -> int | None:
         """The value of an element that has exactly one, an integer; else None."""

@@ -1,8 +1,11 @@
 """The identity of a DICOM instance, as the ledger and the log may know it."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from pydicom.dataset import Dataset
+from rayline.dicom.header import Attributes
+
+_TAGS: Final = (0x0020000D, 0x0020000E, 0x00080018, 0x00080016, 0x00080060)
 
 
 @dataclass(frozen=True)
@@ -16,17 +19,6 @@ class InstanceIdentity:
     modality: str
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "InstanceIdentity":
-        """Read it from a data set; what is missing is empty."""
-        return cls(
-            *(
-                str(dataset.get(keyword, "") or "")
-                for keyword in (
-                    "StudyInstanceUID",
-                    "SeriesInstanceUID",
-                    "SOPInstanceUID",
-                    "SOPClassUID",
-                    "Modality",
-                )
-            )
-        )
+    def of(cls, header: Attributes) -> "InstanceIdentity":
+        """Read it from a header; what is missing is empty."""
+        return cls(*map(header.text, _TAGS))

@@ -12,23 +12,25 @@ class ReasonCode(StrEnum):
     NOT_DICOM = "NOT_DICOM"
     # An element, item or sequence ends after the last byte.
     TRUNCATED = "TRUNCATED"
-    # The bytes do not follow PS3.5 §7, e.g. an unknown VR or an item outside a sequence.
+    # The bytes do not follow PS3.5 §7, e.g. an unknown VR, an item outside a sequence, or
+    # another transfer syntax than the file names.
     MALFORMED = "MALFORMED"
-    # More elements, deeper nesting or a larger inflated size than the intake allows.
+    # A larger object, more elements or values, deeper nesting or a larger inflated size than the intake allows.
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     # An attribute that this SOP class needs is absent or empty.
     MISSING_ATTRIBUTE = "MISSING_ATTRIBUTE"
-    # An attribute has a value that its VR does not allow, e.g. text in Rows.
+    # An attribute has a value that its VR or the other attributes do not allow, e.g. text in Rows.
     INVALID_VALUE = "INVALID_VALUE"
     # A UID is not one (PS3.5 §9.1), or file meta and data set disagree on it.
     INVALID_UID = "INVALID_UID"
-    # The SOP class is not one that this intake accepts, e.g. DICOMDIR or an encapsulated document.
+    # The SOP class is not one that this intake accepts, e.g. an encapsulated document.
     SOP_CLASS_NOT_ALLOWED = "SOP_CLASS_NOT_ALLOWED"
-    # The modality is not one of PS3.3 §C.7.3.1.1.1.
+    # The modality is not one that this intake accepts, by default those of PS3.3 §C.7.3.1.1.1.
     MODALITY_NOT_ALLOWED = "MODALITY_NOT_ALLOWED"
     # HealthImaging does not import the transfer syntax.
     TRANSFER_SYNTAX_NOT_SUPPORTED = "TRANSFER_SYNTAX_NOT_SUPPORTED"
-    # Native pixel data is shorter or longer than rows × columns × samples × frames.
+    # Native pixel data is shorter or longer than rows × columns × samples × frames, or there
+    # are fewer fragments than frames.
     PIXEL_DATA_LENGTH_MISMATCH = "PIXEL_DATA_LENGTH_MISMATCH"
     # A media directory: it names patients, and has no use without its media.
     DICOMDIR_REFUSED = "DICOMDIR_REFUSED"

@@ -56,26 +56,35 @@ _IMAGE_STORAGE: Final = frozenset(
         "1.2.840.10008.5.1.4.1.1.481.1",  # RT Image
     }
 )
-_SEGMENTATION_STORAGE: Final = frozenset(
+SEGMENTATION_STORAGE: Final = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
         "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
     }
 )
-_REFERRING_STORAGE: Final = frozenset(
+PRESENTATION_STATE_STORAGE: Final = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.11.1",  # Grayscale Softcopy Presentation State
         "1.2.840.10008.5.1.4.1.1.11.2",  # Color Softcopy Presentation State
-        "1.2.840.10008.5.1.4.1.1.66.1",  # Spatial Registration
-        "1.2.840.10008.5.1.4.1.1.66.3",  # Deformable Spatial Registration
+    }
+)
+KEY_OBJECT_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.88.59"  # Key Object Selection
+STRUCTURED_REPORT_STORAGE: Final = frozenset(
+    {
         "1.2.840.10008.5.1.4.1.1.88.11",  # Basic Text SR
         "1.2.840.10008.5.1.4.1.1.88.22",  # Enhanced SR
         "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR
         "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
         "1.2.840.10008.5.1.4.1.1.88.50",  # Mammography CAD SR
-        "1.2.840.10008.5.1.4.1.1.88.59",  # Key Object Selection
+        KEY_OBJECT_STORAGE,
         "1.2.840.10008.5.1.4.1.1.88.65",  # Chest CAD SR
         "1.2.840.10008.5.1.4.1.1.88.67",  # X-Ray Radiation Dose SR
+    }
+)
+_OTHER_REFERRING_STORAGE: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.66.1",  # Spatial Registration
+        "1.2.840.10008.5.1.4.1.1.66.3",  # Deformable Spatial Registration
         "1.2.840.10008.5.1.4.1.1.91.1",  # Microscopy Bulk Simple Annotations
         "1.2.840.10008.5.1.4.1.1.481.2",  # RT Dose
         "1.2.840.10008.5.1.4.1.1.481.3",  # RT Structure Set
@@ -83,8 +92,46 @@ _REFERRING_STORAGE: Final = frozenset(
     }
 )
 
-SOP_CLASSES_WITH_PIXELS: Final = _IMAGE_STORAGE | _SEGMENTATION_STORAGE
-ALLOWED_SOP_CLASSES: Final = SOP_CLASSES_WITH_PIXELS | _REFERRING_STORAGE
+SOP_CLASSES_WITH_PIXELS: Final = _IMAGE_STORAGE | SEGMENTATION_STORAGE
+ALLOWED_SOP_CLASSES: Final = (
+    SOP_CLASSES_WITH_PIXELS
+    | PRESENTATION_STATE_STORAGE
+    | STRUCTURED_REPORT_STORAGE
+    | _OTHER_REFERRING_STORAGE
+)
+
+# PS3.3 annex A: the IODs that have the Multi-frame Functional Groups module (§C.7.6.16).
+FUNCTIONAL_GROUP_STORAGE: Final = SEGMENTATION_STORAGE | {
+    "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
+    "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT
+    "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR
+    "1.2.840.10008.5.1.4.1.1.4.3",  # Enhanced MR Color
+    "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR
+    "1.2.840.10008.5.1.4.1.1.6.2",  # Enhanced US Volume
+    "1.2.840.10008.5.1.4.1.1.12.1.1",  # Enhanced XA
+    "1.2.840.10008.5.1.4.1.1.12.2.1",  # Enhanced XRF
+    "1.2.840.10008.5.1.4.1.1.13.1.1",  # X-Ray 3D Angiographic
+    "1.2.840.10008.5.1.4.1.1.13.1.2",  # X-Ray 3D Craniofacial
+    "1.2.840.10008.5.1.4.1.1.13.1.3",  # Breast Tomosynthesis
+    "1.2.840.10008.5.1.4.1.1.13.1.4",  # Breast Projection X-Ray, for presentation
+    "1.2.840.10008.5.1.4.1.1.13.1.5",  # Breast Projection X-Ray, for processing
+    "1.2.840.10008.5.1.4.1.1.14.1",  # Intravascular OCT, for presentation
+    "1.2.840.10008.5.1.4.1.1.14.2",  # Intravascular OCT, for processing
+    "1.2.840.10008.5.1.4.1.1.30",  # Parametric Map
+    "1.2.840.10008.5.1.4.1.1.77.1.5.4",  # Ophthalmic Tomography
+    "1.2.840.10008.5.1.4.1.1.77.1.6",  # VL Whole Slide Microscopy
+    "1.2.840.10008.5.1.4.1.1.128.1",  # Legacy Converted Enhanced PET
+    "1.2.840.10008.5.1.4.1.1.130",  # Enhanced PET
+}
+# And those that have the Multi-frame module (§C.7.6.6) in every instance.
+MULTI_FRAME_STORAGE: Final = FUNCTIONAL_GROUP_STORAGE | {
+    "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame
+    "1.2.840.10008.5.1.4.1.1.7.1",  # Multi-frame Single Bit Secondary Capture
+    "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture
+    "1.2.840.10008.5.1.4.1.1.7.3",  # Multi-frame Grayscale Word Secondary Capture
+    "1.2.840.10008.5.1.4.1.1.7.4",  # Multi-frame True Color Secondary Capture
+    "1.2.840.10008.5.1.4.1.1.20",  # Nuclear Medicine
+}
 
 MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
@@ -97,6 +144,7 @@ CD CF CP CS DD DF DM DS EC FA FS LP MA MS ST VF
 """
 ALLOWED_MODALITIES: Final = frozenset(_MODALITY_TERMS.split())
 
+RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
 # Source: AWS HealthImaging developer guide, "Supported transfer syntaxes".
 IMPORTABLE_TRANSFER_SYNTAXES: Final = frozenset(
     {
@@ -117,7 +165,7 @@ IMPORTABLE_TRANSFER_SYNTAXES: Final = frozenset(
         "1.2.840.10008.1.2.4.201",  # HTJ2K Lossless Only
         "1.2.840.10008.1.2.4.202",  # HTJ2K Lossless RPCL
         "1.2.840.10008.1.2.4.203",  # HTJ2K
-        "1.2.840.10008.1.2.5",  # RLE Lossless
+        RLE_LOSSLESS,
     }
 )
 NATIVE_TRANSFER_SYNTAXES: Final = frozenset(

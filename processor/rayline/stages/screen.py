@@ -17,4 +17,4 @@ class ScreenStage:
     @hookimpl
     def screen_instance(self, instance: Instance, context: Context) -> Rejection | None:
         """Refuse what is not a whole, importable image."""
-        return screen(instance.content, instance.dataset)
+        return screen(instance)

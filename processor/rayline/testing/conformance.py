@@ -349,7 +349,7 @@ def _changed(used: Mapping[str, Any], fresh: Mapping[str, Any]) -> str:
 
 def _refusal_of(instance: Instance) -> str:
     try:
-        rejection = screen(instance.content, instance.dataset)
+        rejection = screen(instance)
     except RejectedEvent as refused:
         return refused.reason
     return rejection.reason if rejection else ""
