@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from rayline.envelopes import Message, parse_message
 from rayline.errors import RejectedEvent
 from rayline.events import EVENT_TYPES, Event
-from rayline.reminders import BatchDue, ReconcileDue, Reminder, RetriesDue, StudyDue, reminder_body
+from rayline.reminders import (
+    BatchDue,
+    ImportAgain,
+    ReconcileDue,
+    Reminder,
+    RetriesDue,
+    StudyDue,
+    reminder_body,
+)
 from rayline.testing.strategies import SITE, envelope_of, envelopes, events
 
 JSON = st.recursive(
@@ -87,6 +95,7 @@ def test_the_processors_own_reminders_are_read_back() -> None:
     for due in (
         BatchDue(site=SITE, batch_id="b" * 32),
         StudyDue(site=SITE, study_instance_uid="1.2.3"),
+        ImportAgain(site=SITE, entry_id="e" * 32, quarantined_at="2026-01-01T00:00:00.000000Z"),
         RetriesDue(site=SITE),
         ReconcileDue(site=SITE),
     ):

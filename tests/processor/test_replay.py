@@ -11,15 +11,15 @@ from support.processor_estate import SECRETS, SITE, ProcessorEstate
 
 from rayline.discovery import Implementation
 from rayline.effects import event_identity
-from rayline.envelopes import message_body
+from rayline.envelopes import message_body, parse_message
 from rayline.errors import RejectedEvent
 from rayline.events import Event, Trained, Uploaded, Verified
 from rayline.handler import MessageHandler
 from rayline.hashing import KeyedHash
 from rayline.message_queue import DeadLetter, MessageQueue
 from rayline.quarantine import Quarantine
-from rayline.release import NotReleasable, Releaser
-from rayline.reminders import StudyDue, reminder_body
+from rayline.release import Releaser
+from rayline.reminders import ImportAgain, StudyDue, reminder_body
 from rayline.replay import NothingToReopen, Replay
 from rayline.replaying.candidates import Candidate
 from rayline.replaying.dead_letters import DeadLetters
@@ -406,16 +406,22 @@ def test_an_event_that_is_refused_again_before_its_entry_is_taken_out_stays_visi
     assert second.quarantined_at > first.quarantined_at
 
 
-def test_a_file_that_healthimaging_refused_stays_and_says_why(site: Site) -> None:
+def test_a_file_that_healthimaging_refused_is_asked_for_again_and_stays_until_the_processor_has_it(
+    site: Site,
+) -> None:
     site.quarantine.keep("0" * 32, image_content(), stage="ingested", reason="IMPORT_FAILED", explanation="x")
+    (record,) = site.quarantine.records()
     run = site.replay(site.quarantined())
     (found,) = run.look()
-    assert rows([found]) == [("ingested", "", "refused by HealthImaging; have it sent again", False)]
-    report = run.act([found], by="anna")
-    assert (report.sent, report.left) == (0, 1)
-    (record,) = site.quarantine.records()
-    with pytest.raises(NotReleasable):
-        site.releaser.release(record)
+    assert rows([found]) == [("ingested", "", "not known", True)]
+    assert run.act([found], by="anna").sent == 1
+    (body,) = site.estate.messages()
+    again = ImportAgain(site=SITE, entry_id="0" * 32, quarantined_at=record.quarantined_at)
+    assert parse_message(body, SITE) == again
+    # The ledger knows of no such instance, so nothing is imported, whoever sends the message.
+    assert site.handler.handle(body, 1).action == "delete"
+    assert list(site.quarantine.records()) == [record]
+    assert site.estate.keys(site.estate.settings.imports_bucket) == []
 
 
 def test_a_message_that_sqs_does_not_take_stays_and_stops_no_other(site: Site) -> None:
