@@ -23,6 +23,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from rayline.aws import MAX_DELAY_SECONDS
+from rayline.dicom.content import Content
 from rayline.dynamodb import (
     Item,
     TransactItem,
@@ -35,6 +36,7 @@ from rayline.dynamodb import (
 from rayline.errors import RetryableError
 from rayline.instances import InstanceLedger
 from rayline.names import IMPORT_PREFIX, IMPORT_RESULT_PREFIX
+from rayline.objects import put_content
 from rayline.reminders import BatchDue, reminder_body
 from rayline.watch import Watch
 
@@ -111,17 +113,17 @@ class ImportBatches:
 
     # -- filling -----------------------------------------------------------------------------------------------
 
-    def store(self, instance_id: str, content: bytes) -> str:
+    def store(self, instance_id: str, content: Content) -> str:
         """Write an instance into the open batch, opening one where there is none. Returns the batch id."""
-        batch = self._usable(len(content))
-        self._clients.s3.put_object(
-            Bucket=self._settings.imports_bucket,
-            Key=file_key(batch.batch_id, instance_id),
-            Body=content,
-            ContentType="application/dicom",
+        batch = self._usable(content.size)
+        put_content(
+            self._clients.s3,
+            self._settings.imports_bucket,
+            file_key(batch.batch_id, instance_id),
+            content,
         )
         batch.files.add(instance_id)
-        batch.size_bytes += len(content)
+        batch.size_bytes += content.size
         batch.last_stored_at = self._clock()
         return batch.batch_id
 

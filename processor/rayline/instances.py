@@ -41,6 +41,7 @@ from rayline.dynamodb import (
     to_attribute,
     to_attributes,
 )
+from rayline.fingerprints import Fingerprint
 from rayline.hashing import KeyedHash
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Stage(StrEnum):
     QUARANTINED = "quarantined"
     DUPLICATE = "duplicate"
     RELEASED = "released"
+    PURGED = "purged"
 
 
 class VerificationState(StrEnum):
@@ -72,8 +74,7 @@ class Received:
 
     instance_id: str
     received_uid_hash: str | None
-    content_sha256: str
-    size_bytes: int
+    content: Fingerprint
     received_at: datetime
 
 
@@ -147,7 +148,7 @@ class InstanceLedger:
             "pk": self._uid_key(received.received_uid_hash or ""),
             "type": "uid",
             "instance_id": received.instance_id,
-            "content_sha256": received.content_sha256,
+            **received.content.fields(),
         }
         return [
             self._put(item, "attribute_not_exists(pk)"),
@@ -199,6 +200,62 @@ class InstanceLedger:
         }
         return [{"Update": quarantined}, {"Delete": hold}]
 
+    def import_again_writes(self, item: Item, batch_id: str) -> list[TransactItem]:
+        """Writes that make an instance whose import was refused *batched* again, and hold its UID again.
+
+        The first fails on its condition where the instance has left quarantine since ``item`` was read, the second
+        where another instance holds the UID.
+        """
+        hold: dict[str, Any] = {
+            name: item[name]
+            for name in (
+                "instance_id",
+                "content_sha256",
+                "content_checksum",
+                "content_checksum_algorithm",
+                "size_bytes",
+            )
+            if name in item
+        }
+        return [
+            self._leaves_quarantine(
+                item, Stage.BATCHED, "batch_id = :value REMOVE quarantined_site, reason", batch_id
+            ),
+            self._put(
+                {**hold, "pk": self._uid_key(item["received_uid_hash"]), "type": "uid"},
+                "attribute_not_exists(pk) OR instance_id = :mine",
+                {":mine": item["instance_id"]},
+            ),
+        ]
+
+    def duplicate_after_all_write(self, item: Item, of_instance_id: str) -> TransactItem:
+        """The write that makes an instance in quarantine a second copy of one that was taken in since."""
+        return self._leaves_quarantine(
+            item, Stage.DUPLICATE, "duplicate_of = :value REMOVE quarantined_site", of_instance_id
+        )
+
+    def refused_after_all_write(self, item: Item, reason: str) -> TransactItem:
+        """The write that gives an instance in quarantine another reason."""
+        return self._leaves_quarantine(item, Stage.QUARANTINED, "reason = :value", reason)
+
+    def _leaves_quarantine(self, item: Item, stage: Stage, change: str, value: str) -> TransactItem:
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": {"pk": {"S": item["pk"]}},
+                "UpdateExpression": f"SET #stage = :stage, updated_at = :now, {change}",
+                "ConditionExpression": "#stage = :quarantined AND quarantined_at = :since",
+                "ExpressionAttributeNames": {"#stage": "stage"},
+                "ExpressionAttributeValues": {
+                    ":stage": {"S": stage.value},
+                    ":quarantined": {"S": Stage.QUARANTINED.value},
+                    ":since": {"S": item["quarantined_at"]},
+                    ":value": {"S": value},
+                    ":now": {"S": timestamp(self._clock())},
+                },
+            }
+        }
+
     def duplicate_write(self, received: Received, of_instance_id: str) -> TransactItem:
         """The write that records a received object as a second copy of one that is already here."""
         item = {**self._instance_item(received, Stage.DUPLICATE), "duplicate_of": of_instance_id}
@@ -212,8 +269,7 @@ class InstanceLedger:
             "instance_id": received.instance_id,
             "stage": stage,
             "received_uid_hash": received.received_uid_hash,
-            "content_sha256": received.content_sha256,
-            "size_bytes": received.size_bytes,
+            **received.content.fields(),
             "received_at": timestamp(received.received_at),
             "updated_at": timestamp(self._clock()),
         }
@@ -313,6 +369,27 @@ class InstanceLedger:
                 ":released": {"S": Stage.RELEASED.value},
                 ":now": {"S": timestamp(self._clock())},
             },
+        )
+
+    def mark_purged(self, instance_ids: Iterable[str]) -> None:
+        """Record that instances in quarantine were deleted there; others stay as they are, and so does what is new."""
+        now = timestamp(self._clock())
+        self._write_all(
+            {
+                "Update": {
+                    "TableName": self.table,
+                    "Key": {"pk": {"S": self.instance_key(instance_id)}},
+                    "UpdateExpression": "SET #stage = :purged, updated_at = :now REMOVE quarantined_site",
+                    "ConditionExpression": "#stage = :quarantined",
+                    "ExpressionAttributeNames": {"#stage": "stage"},
+                    "ExpressionAttributeValues": {
+                        ":quarantined": {"S": Stage.QUARANTINED.value},
+                        ":purged": {"S": Stage.PURGED.value},
+                        ":now": {"S": now},
+                    },
+                }
+            }
+            for instance_id in instance_ids
         )
 
     def quarantined(self) -> Iterator[Item]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 #: Error codes of an object, or a version of one, that is not there.
-GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
+GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"})
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 _PARALLEL_PARTS = 4
@@ -60,7 +60,7 @@ class StoredObject(Content):
         self._lock = Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._read_ahead = _FIRST_BLOCK
-        self._begin = self._end = 0  # of the block that was read last
+        self._end = 0  # of the block that was read last
 
     @property
     def location(self) -> Any:
@@ -72,21 +72,28 @@ class StoredObject(Content):
         length = max(0, min(length, self.size - start))
         if not length:
             return b""
+        if length > _LARGEST_BLOCK:
+            return self._range(start, length)
         with self._lock:
-            for begin, block in self._blocks.items():
-                if begin <= start and start + length <= begin + len(block):
-                    self._blocks.move_to_end(begin)
-                    return block[start - begin : start - begin + length]
-            if length <= _LARGEST_BLOCK:
-                return self._next_block(start, length)[:length]
-        return self._range(start, length)
+            found = self._held(start, length)
+            # A read that begins in a block and ends behind it asks for the rest alone.
+            rest = length - len(found)
+            return found + self._next_block(start + len(found), rest)[:rest] if rest else found
+
+    def _held(self, start: int, length: int) -> bytes:
+        """As much of a stretch as the block that it begins in has; the rest may be in none."""
+        for begin, block in reversed(self._blocks.items()):
+            if begin <= start < begin + len(block):
+                self._blocks.move_to_end(begin)
+                return block[start - begin : start - begin + length]
+        return b""
 
     def _next_block(self, start: int, length: int) -> bytes:
         if self._blocks:
-            goes_on = self._begin <= start <= self._end + _NEAR
+            goes_on = 0 <= start - self._end <= _NEAR
             self._read_ahead = min(2 * self._read_ahead, _LARGEST_BLOCK) if goes_on else _SMALLEST_BLOCK
         block = self._range(start, min(max(length, self._read_ahead), self.size - start))
-        self._begin, self._end = start, start + len(block)
+        self._end = start + len(block)
         self._blocks[start] = block
         if len(self._blocks) > _BLOCKS_KEPT:
             self._blocks.popitem(last=False)

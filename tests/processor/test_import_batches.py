@@ -8,9 +8,11 @@ from support.manual_clock import ManualClock
 from support.processor_estate import SITE, ProcessorEstate, aws_error
 
 from rayline import imports
+from rayline.dicom.content import InMemory
 from rayline.dynamodb import Item
 from rayline.envelopes import parse_message
 from rayline.errors import RetryableError
+from rayline.fingerprints import SHA_256, Fingerprint
 from rayline.imports import MAX_OPEN_QUIETS, ImportBatches, batch_key, file_key
 from rayline.instances import Received, Stored
 from rayline.reminders import BatchDue
@@ -29,8 +31,13 @@ class Filling:
 
     def store(self, instance_id: str, content: bytes = b"content") -> str:
         """Store a file and record its instance."""
-        batch_id = self.batches.store(instance_id, content)
-        received = Received(instance_id, f"uid-{instance_id}", "sha", 1, datetime(2026, 1, 1, tzinfo=UTC))
+        batch_id = self.batches.store(instance_id, InMemory(content))
+        received = Received(
+            instance_id,
+            f"uid-{instance_id}",
+            Fingerprint(SHA_256, "sha", 1),
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
         stored = Stored(batch_id, "1.2.3", "1.2", "1", "1.2.840.10008.5.1.4.1.1.2", "CT", ())
         writes = self.runtime.services.ledger.batched_writes(received, stored)
         self.estate.dynamodb.transact_write_items(TransactItems=[*writes, self.batches.still_open(batch_id)])
@@ -172,7 +179,7 @@ def test_a_batch_whose_owner_is_known_to_be_dead_is_rescued_at_once(
 
 def test_a_file_that_no_instance_claims_is_not_imported(filling: Filling) -> None:
     batch_id = filling.store("claimed")
-    filling.batches.store("unclaimed", b"a worker died before it recorded this")
+    filling.batches.store("unclaimed", InMemory(b"a worker died before it recorded this"))
     filling.batches.seal_current()
     bucket = filling.estate.settings.imports_bucket
     assert filling.estate.keys(bucket, "imports/") == [file_key(batch_id, "claimed")]
@@ -182,7 +189,7 @@ def test_a_file_that_no_instance_claims_is_not_imported(filling: Filling) -> Non
 def test_a_batch_whose_files_were_all_refused_after_all_needs_no_job(
     filling: Filling, clock: ManualClock
 ) -> None:
-    batch_id = filling.batches.store("unclaimed", b"content")
+    batch_id = filling.batches.store("unclaimed", InMemory(b"content"))
     clock.pass_time(QUIET)
     filling.batches.seal_if_due()
     assert filling.started() == []
@@ -194,7 +201,7 @@ def test_a_file_that_cannot_be_deleted_keeps_its_batch_from_starting(
     filling: Filling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filling.store("claimed")
-    filling.batches.store("unclaimed", b"content")
+    filling.batches.store("unclaimed", InMemory(b"content"))
     s3 = filling.estate.clients.s3
     monkeypatch.setattr(s3, "delete_objects", lambda **_: {"Errors": [{"Code": "InternalError"}]})
     with pytest.raises(RetryableError):

@@ -15,7 +15,9 @@ from support.in_memory_cloud.cloud import InMemoryCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import FakeHealthImaging, ProcessorEstate, aws_error
 
+from rayline.dicom.content import InMemory
 from rayline.dynamodb import CONDITION_FAILED, cancellation_codes
+from rayline.fingerprints import SHA_256, Fingerprint
 from rayline.hashing import KeyedHash
 from rayline.imports import ImportBatches, batch_prefix, instance_id_of
 from rayline.instances import InstanceLedger, Received, Stored
@@ -115,7 +117,7 @@ class BatchMachine(RuleBasedStateMachine):
         worker = self.some_worker(draw)
         instance = uuid.uuid4().hex
         try:
-            batch_id = worker.store(instance, b"content")
+            batch_id = worker.store(instance, InMemory(b"content"))
         except ClientError:
             return  # the full batch before it could not be started; the instance comes again
         self.opened.add(batch_id)
@@ -220,7 +222,9 @@ class BatchMachine(RuleBasedStateMachine):
 
 def received(instance_id: str) -> Received:
     """A received object with a UID of its own."""
-    return Received(instance_id, f"uid-of-{instance_id}", "sha", 7, datetime(2026, 1, 1, tzinfo=UTC))
+    return Received(
+        instance_id, f"uid-of-{instance_id}", Fingerprint(SHA_256, "sha", 7), datetime(2026, 1, 1, tzinfo=UTC)
+    )
 
 
 def stored(batch_id: str) -> Stored:

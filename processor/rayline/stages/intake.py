@@ -1,10 +1,14 @@
 """uploaded: screen, transform, store into the open import batch; or quarantine with a reason."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
+from rayline.dicom.content import WHOLE_BYTES, Content, InMemory
+from rayline.dicom.header import Header
 from rayline.dicom.identity import InstanceIdentity
 from rayline.dicom.instance import Instance
 from rayline.dicom.reasons import ReasonCode
@@ -12,13 +16,16 @@ from rayline.dynamodb import CONDITION_FAILED
 from rayline.effects import CommitConflict
 from rayline.errors import RejectedEvent, RetryableError
 from rayline.events import Uploaded
+from rayline.fingerprints import NO_CONTENT, fingerprint
 from rayline.instances import Received, Stored
 from rayline.notifications import ImageRejected, outbox_entries
+from rayline.objects import is_gone, stored_object
 from rayline.plugin import API_VERSION, Policy, hookimpl
+from rayline.quarantining.received import received_keys
 from rayline.services import Services
 
 _MOST_PROMISED = 100_000  # beyond, the header is wrong
-_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
+_NUMBER_OF_STUDY_RELATED_INSTANCES = 0x00201208
 
 
 class IntakeStage:
@@ -36,37 +43,50 @@ class IntakeStage:
     @hookimpl
     def on_uploaded(self, event: Uploaded, context: HookContext) -> None:
         """Screen, transform and store; whatever is refused goes to quarantine as it came."""
-        content = self._fetch(event)
-        instance = Instance(content or b"")
         instance_id = self._services.ledger.instance_id(event.bucket, event.key, event.version_id)
         received = Received(
             instance_id=instance_id,
             received_uid_hash=None,
-            content_sha256=instance.sha256,
-            size_bytes=len(instance.content),
+            content=NO_CONTENT,
             received_at=event.occurred_at,
         )
+        instance = Instance(b"")
         try:
-            if content is None:
-                raise RejectedEvent(
-                    ReasonCode.OBJECT_GONE, "the object version was deleted before it was read"
-                )
-            received = self._accept(instance, received, context)
+            content, described = self._fetch(event)
+            instance = Instance(content)
+            received = replace(received, content=fingerprint(content, described))
+            self._accept(instance, received, context)
         except RejectedEvent as rejected:
+            if rejected.reason == ReasonCode.OBJECT_GONE:
+                instance, received = Instance(b""), replace(received, content=NO_CONTENT)
             self._quarantine(event, instance, received, rejected, context)
 
-    def _fetch(self, event: Uploaded) -> bytes | None:
-        try:
-            response = self._services.clients.s3.get_object(
-                Bucket=event.bucket, Key=event.key, VersionId=event.version_id
-            )
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _GONE:
-                return None
-            raise
-        return response["Body"].read()
+    def _fetch(self, event: Uploaded) -> tuple[Content, Mapping[str, Any]]:
+        """The object, read where it is small, and what S3 says of it.
 
-    def _accept(self, instance: Instance, received: Received, context: HookContext) -> Received:
+        Raises:
+            RejectedEvent: it is gone.
+        """
+        s3 = self._services.clients.s3
+        version: Any = {"Bucket": event.bucket, "Key": event.key, "VersionId": event.version_id}
+        described: Any
+        try:
+            if event.size_bytes <= WHOLE_BYTES:
+                described = s3.get_object(**version)
+                # An event may say nothing of the size.
+                if described["ContentLength"] <= WHOLE_BYTES:
+                    return InMemory(described["Body"].read()), described
+                described["Body"].close()
+            described = s3.head_object(**version, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if is_gone(error):
+                raise RejectedEvent(
+                    ReasonCode.OBJECT_GONE, "the object version was deleted before it was read"
+                ) from None
+            raise
+        return stored_object(s3, described, event.bucket, event.key, event.version_id), described
+
+    def _accept(self, instance: Instance, received: Received, context: HookContext) -> None:
         """Screen, transform and store an instance.
 
         Raises:
@@ -75,26 +95,28 @@ class IntakeStage:
         hooks = self._services.hooks()
         rejection = hooks.screen(instance)
         if rejection is not None:
-            raise RejectedEvent(rejection.reason, rejection.explanation)
-        original = InstanceIdentity.of(instance.dataset)
+            raise RejectedEvent(rejection.reason, rejection.explanation, "screen_instance")
+        original = InstanceIdentity.of(instance.header)
         received = replace(
             received, received_uid_hash=self._services.ledger.uid_hash(original.sop_instance_uid)
         )
-        changed = hooks.transform(instance)
+        try:
+            changed = hooks.transform(instance)
+        except RejectedEvent as rejected:
+            raise RejectedEvent(rejected.reason, rejected.explanation, "transform_instance") from None
         if self._services.profile.identity == "deidentified" and not changed.receipts:
             raise RejectedEvent(
                 ReasonCode.NOT_DEIDENTIFIED,
                 "no plugin left a de-identification receipt, which this site's profile requires",
             )
-        self._store(changed, received, _promised(instance), context)
-        return received
+        self._store(changed, received, _promised(instance.header), context)
 
     def _store(
         self, instance: Instance, received: Received, promised: int | None, context: HookContext
     ) -> None:
         batches = self._services.batches
-        identity = InstanceIdentity.of(instance.dataset)
-        batch_id = batches.store(received.instance_id, instance.content)
+        identity = InstanceIdentity.of(instance.header)
+        batch_id = batches.store(received.instance_id, instance.source)
         stored = Stored(
             batch_id=batch_id,
             sop_instance_uid=identity.sop_instance_uid,
@@ -134,7 +156,7 @@ class IntakeStage:
         holder = self._services.ledger.uid_holder(received.received_uid_hash)
         if holder is None:
             raise RetryableError("the UID's holder changed while it was looked at")
-        if holder["content_sha256"] == received.content_sha256:
+        if received.content.is_of(holder):
             write = self._services.ledger.duplicate_write(received, holder["instance_id"])
             context.effect.commit([write], result={"duplicate_of": holder["instance_id"]})
             return
@@ -150,13 +172,17 @@ class IntakeStage:
         rejected: RejectedEvent,
         context: HookContext,
     ) -> None:
+        study, series = received_keys(instance.source, self._services.keyed_hash)
         # The object is kept before the ledger says so: a crash in between repeats the first, and loses nothing.
         self._services.quarantine.keep(
             received.instance_id,
-            instance.content,
+            instance.source,
             stage=event.kind,
             reason=rejected.reason,
             explanation=rejected.explanation,
+            hook=rejected.hook,
+            study=study,
+            series=series,
             origin=(event.bucket, event.key, event.version_id),
         )
         told = ImageRejected(
@@ -184,10 +210,7 @@ class IntakeStage:
         context.log.warning("instance_quarantined", reason=rejected.reason, instance_id=received.instance_id)
 
 
-def _promised(instance: Instance) -> int | None:
+def _promised(header: Header) -> int | None:
     """How many instances the study has, where the sender says so: (0020,1208), PS3.4 §C.3.4."""
-    try:
-        value = int(instance.dataset.get("NumberOfStudyRelatedInstances") or 0)
-    except (TypeError, ValueError):
-        return None
-    return value if 0 < value <= _MOST_PROMISED else None
+    value = header.integer(_NUMBER_OF_STUDY_RELATED_INSTANCES)
+    return value if value is not None and 0 < value <= _MOST_PROMISED else None
