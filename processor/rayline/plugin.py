@@ -23,7 +23,9 @@ from typing import Any, Literal, Protocol
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field
 
+from rayline.dicom import dictionary
 from rayline.dicom.content import Content, InMemory, LocalFile, Piece, Spliced, Stretch
+from rayline.dicom.header import Attributes, Header, read_header
 from rayline.dicom.instance import Instance, Receipt
 from rayline.dicom.rewriting import (
     EMPTY,
@@ -40,6 +42,7 @@ from rayline.dicom.rewriting import (
     Treatments,
     rewrite,
 )
+from rayline.environment import environment_secret
 from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
 from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
 
@@ -49,6 +52,7 @@ __all__ = [
     "KEEP",
     "REMOVE",
     "Approval",
+    "Attributes",
     "ConfigurationError",
     "Content",
     "Context",
@@ -59,6 +63,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "FileMeta",
+    "Header",
     "InMemory",
     "Ingested",
     "Insertion",
@@ -82,7 +87,10 @@ __all__ = [
     "Treatments",
     "Uploaded",
     "Verified",
+    "dictionary",
+    "environment_secret",
     "hookimpl",
+    "read_header",
     "rewrite",
 ]
 
