@@ -61,3 +61,12 @@ def passage(source: bytes | Content, settings: BaseModel | None = None) -> Passa
         return Passage(type(error).__name__, str(error), None, "transform")
     reason, explanation = screened(output)
     return Passage(reason, explanation, output, "readback" if reason else "")
+
+
+def transformed(content: bytes, settings: BaseModel | None = None) -> bytes:
+    """What the plugin makes of a file, without screening.
+
+    Raises:
+        RejectedEvent: it refuses the file.
+    """
+    return rayline_deid.transform_instance(Instance(content), context(settings)).source.whole()
