@@ -21,8 +21,9 @@ from rayline.dicom.validation import screen
 from rayline.plugin import ConfigurationError, InMemory, Instance, RejectedEvent
 from rayline.testing import InMemoryContext
 from rayline_deid.engine import deidentify
-from rayline_deid.profile import _DUMMIES, basic_profile
+from rayline_deid.profile import basic_profile, default_profile
 from rayline_deid.pseudonyms import Pseudonyms
+from rayline_deid.values import DUMMIES
 from rayline_local import samples
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -153,11 +154,11 @@ def test_padding_does_not_split_a_patient() -> None:
 
 
 @pytest.mark.parametrize(
-    "vr", sorted(set(_DUMMIES) - {"AT", "FL", "FD", "OD", "OF", "OL", "OV", "SL", "SV", "UL", "UV"})
+    "vr", sorted(set(DUMMIES) - {"AT", "FL", "FD", "OD", "OF", "OL", "OV", "SL", "SV", "UL", "UV"})
 )
 def test_dummies_are_valid_for_their_vr(vr: str) -> None:
-    validate_value(vr, _DUMMIES[vr].decode().rstrip(), RAISE)
-    assert len(_DUMMIES[vr]) % 2 == 0
+    validate_value(vr, DUMMIES[vr].decode().rstrip(), RAISE)
+    assert len(DUMMIES[vr]) % 2 == 0
 
 
 def test_a_structured_report_keeps_its_shape_and_loses_its_words() -> None:
@@ -231,7 +232,7 @@ def test_the_plugin_leaves_a_receipt_that_names_no_key(ct: list[samples.Sample])
     assert screen(output) is None
     (receipt,) = output.receipts
     assert receipt.plugin == "deid"
-    assert receipt.profile_digest == PROFILE.digest
+    assert receipt.profile_digest == default_profile().digest
     assert len(receipt.profile_digest) == 64
     assert receipt.key_id == PSEUDONYMS.key_id
     assert receipt.key_id not in SECRET.hex()

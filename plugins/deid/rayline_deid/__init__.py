@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rayline.plugin import Context, Instance, Policy, Receipt, hookimpl
 from rayline_deid.engine import deidentify
-from rayline_deid.profile import BasicProfile, basic_profile
+from rayline_deid.profile import Profile, default_profile
 from rayline_deid.pseudonyms import pseudonyms_for
 
 api = 1
@@ -35,8 +35,8 @@ class DeidSettings(BaseModel):
 
 
 @cache
-def _profile() -> BasicProfile:
-    return basic_profile()
+def _profile() -> Profile:
+    return default_profile()
 
 
 @hookimpl

@@ -1,205 +1,134 @@
 """De-identify a Part 10 file after a profile: the rules that :func:`rayline.plugin.rewrite` follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
-from rayline.plugin import (
-    EMPTY,
-    KEEP,
-    REMOVE,
-    Content,
-    Descend,
-    Element,
-    FileMeta,
-    Insertion,
-    Plan,
-    RejectedEvent,
-    Replace,
-    Treatment,
-    Treatments,
-    rewrite,
-)
+from rayline.plugin import Content, FileMeta, Insertion, Plan, RejectedEvent, rewrite
+from rayline_deid.document import Action
+from rayline_deid.options import BASIC_METHOD, METHODS, Option
+from rayline_deid.patient import PatientScope, patient_facts, patient_scope
 from rayline_deid.profile import (
-    CONCEPT_NAME_CODE_SEQUENCE,
+    BODY_PART_EXAMINED,
+    BURNED_IN_ANNOTATION,
+    ENGINE_VERSION,
+    METHOD,
+    METHOD_CODE_SEQUENCE,
+    MODALITY,
     PATIENT_ID,
+    PATIENT_IDENTITY_REMOVED,
     PATIENT_NAME,
-    SKELETON_KEEPS,
-    Action,
-    BasicProfile,
-    dummy_value,
+    RECOGNIZABLE_VISUAL_FEATURES,
+    ROWS,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    TEMPORAL_INFORMATION_MODIFIED,
+    Profile,
 )
 from rayline_deid.pseudonyms import Pseudonyms
+from rayline_deid.treatments import treatments_of
+from rayline_deid.visual_features import could_show_a_face
 
 _MEDIA_STORAGE_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
+_DECIDING: Final = frozenset(
+    {
+        SOP_CLASS_UID,
+        SOP_INSTANCE_UID,
+        MODALITY,
+        BODY_PART_EXAMINED,
+        ROWS,
+        BURNED_IN_ANNOTATION,
+        RECOGNIZABLE_VISUAL_FEATURES,
+    }
+)
 
-_SOP_CLASS_UID: Final = 0x00080016
-_SOP_INSTANCE_UID: Final = 0x00080018
-_PATIENT_BIRTH_DATE: Final = 0x00100030
-_PATIENT_IDENTITY_REMOVED: Final = 0x00120062
-_METHOD: Final = 0x00120063
-_METHOD_CODE_SEQUENCE: Final = 0x00120064
-_STUDY_INSTANCE_UID: Final = 0x0020000D
-_BURNED_IN_ANNOTATION: Final = 0x00280301
-_TEMPORAL_INFORMATION_MODIFIED: Final = 0x00280303
 
-
-def deidentify(source: Content, profile: BasicProfile, pseudonyms: Pseudonyms) -> Content:
+def deidentify(
+    source: Content, profile: Profile, pseudonyms: Pseudonyms, *, pixels_clean: bool = False
+) -> Content:
     """Rewrite a Part 10 file after a profile, in its own transfer syntax.
 
+    Args:
+        pixels_clean: text in the pixels was looked for and blanked before. Otherwise an image that says it has
+            some is refused, and the output does not say that its pixels were cleaned.
+
     Raises:
-        RejectedEvent: ``DICOMDIR_REFUSED``, ``BURNED_IN_ANNOTATION``, or the file cannot be read whole
-            (``NOT_DICOM``, ``TRUNCATED``, ``MALFORMED``, ``LIMIT_EXCEEDED``).
+        RejectedEvent: ``DICOMDIR_REFUSED``, ``BURNED_IN_ANNOTATION``, ``RECOGNIZABLE_VISUAL_FEATURES``, or the file
+            cannot be read whole (``NOT_DICOM``, ``TRUNCATED``, ``MALFORMED``, ``LIMIT_EXCEEDED``).
     """
-    return rewrite(source, DeidRules(profile, pseudonyms))
-
-
-@dataclass(frozen=True)
-class _Scope:
-    pseudonyms: Pseudonyms
-    patient: bytes
-
-
-class _Treatments(dict[int, Treatment]):
-    """Treatment by tag, decided when a tag is met for the first time."""
-
-    def __init__(self, profile: BasicProfile, *, skeleton: bool) -> None:
-        super().__init__()
-        self._profile = profile
-        self._skeleton = skeleton
-
-    def __missing__(self, tag: int) -> Treatment:
-        # Hostile input can name any tag; forget rather than grow.
-        if len(self) >= 65_536:
-            self.clear()
-        treatment = self[tag] = self._decide(tag)
-        return treatment
-
-    def _decide(self, tag: int) -> Treatment:
-        action = self._profile.action(tag)
-        if self._skeleton:
-            if action is Action.SEQUENCE and tag != CONCEPT_NAME_CODE_SEQUENCE:
-                return _skeleton(self._profile)
-            if action is Action.SEQUENCE:
-                return Descend(treatments_of(self._profile))
-            if action is Action.KEEP:
-                return _KEEP_IN_SKELETON
-        match action:
-            case Action.KEEP:
-                return KEEP
-            case Action.EMPTY:
-                return EMPTY
-            case Action.DUMMY:
-                return _DUMMY
-            case Action.UID:
-                return _UID
-            case Action.PATIENT:
-                return Replace(_pseudonym, "LO" if tag == PATIENT_ID else "PN")
-            case Action.SEQUENCE:
-                return Descend()
-            case Action.SKELETON:
-                return _skeleton(self._profile)
-        return REMOVE
-
-
-@cache
-def treatments_of(profile: BasicProfile) -> Treatments:
-    """What a profile makes of every tag; private attributes go."""
-    return Treatments(_Treatments(profile, skeleton=False), _no_private)
-
-
-@cache
-def _skeleton(profile: BasicProfile) -> Descend:
-    """Keep a sequence's structure, codes and measurements; every other value becomes a dummy."""
-    return Descend(Treatments(_Treatments(profile, skeleton=True), _no_private))
-
-
-def _no_private(tag: int, creator: bytes) -> Treatment:
-    return REMOVE
-
-
-def _dummy(element: Element, scope: _Scope) -> bytes | None:
-    return dummy_value(element.vr) if element.value else b""
-
-
-def _kept_in_skeleton(element: Element, scope: _Scope) -> bytes | None:
-    kept = element.vr in SKELETON_KEEPS or element.vr == "UI"
-    return element.value if kept else _dummy(element, scope)
-
-
-def _mapped_uid(element: Element, scope: _Scope) -> bytes | None:
-    return b"\\".join(scope.pseudonyms.uid(uid.strip(b"\0 ")) for uid in element.value.split(b"\\"))
-
-
-def _pseudonym(element: Element, scope: _Scope) -> bytes | None:
-    original = element.value.strip(b"\0 ")
-    if not element.depth:
-        return scope.patient if original or element.tag == PATIENT_ID else b""
-    # A patient named inside a sequence may be another one, e.g. a donor.
-    return scope.pseudonyms.patient(original) if original and element.tag == PATIENT_ID else b""
-
-
-_DUMMY: Final = Replace(_dummy)
-_KEEP_IN_SKELETON: Final = Replace(_kept_in_skeleton)
-_UID: Final = Replace(_mapped_uid, "UI")
+    return rewrite(source, DeidRules(profile, pseudonyms, pixels_clean=pixels_clean))
 
 
 class DeidRules:
-    """The rules of a profile under one site's secret."""
+    """The rules of a profile under one site's secret.
 
-    facts = frozenset(
-        {
-            _SOP_CLASS_UID,
-            _SOP_INSTANCE_UID,
-            PATIENT_NAME,
-            PATIENT_ID,
-            _PATIENT_BIRTH_DATE,
-            _STUDY_INSTANCE_UID,
-            _BURNED_IN_ANNOTATION,
-        }
-    )
+    Attributes:
+        facts: tags of the top level that :meth:`begin` wants to know; those of a subclass are kept.
+    """
 
-    def __init__(self, profile: BasicProfile, pseudonyms: Pseudonyms) -> None:
+    facts: frozenset[int] = _DECIDING
+
+    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, *, pixels_clean: bool = False) -> None:
         self._profile = profile
         self._pseudonyms = pseudonyms
+        self._applied = profile.options if pixels_clean else profile.options - {Option.CLEAN_PIXEL_DATA}
+        self._pixels_clean = pixels_clean and Option.CLEAN_PIXEL_DATA in profile.options
+        self.facts |= patient_facts(profile)
 
-    def begin(self, meta: FileMeta, facts: Mapping[int, bytes]) -> Plan[_Scope]:
+    def begin(self, meta: FileMeta, facts: Mapping[int, bytes]) -> Plan[PatientScope]:
         """Find out who the patient is, and refuse what its header alone cannot make safe."""
         if meta.sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
             raise RejectedEvent("DICOMDIR_REFUSED", "a media directory; send the instances that it lists")
-        if facts.get(_BURNED_IN_ANNOTATION, b"").upper() == b"YES":
+        if not self._pixels_clean and facts.get(BURNED_IN_ANNOTATION, b"").upper() == b"YES":
+            raise RejectedEvent("BURNED_IN_ANNOTATION", "the pixels show text, and only headers are cleaned")
+        if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in self._applied and could_show_a_face(facts):
             raise RejectedEvent(
-                "BURNED_IN_ANNOTATION", "the pixels show text, and this profile cleans headers only"
+                "RECOGNIZABLE_VISUAL_FEATURES",
+                "the image could show a face, by its modality and body part; send it without, or do not select "
+                "clean_recognizable_visual_features",
             )
+        scope = patient_scope(self._profile, self._pseudonyms, facts)
         return Plan(
             treatments=treatments_of(self._profile),
-            scope=_Scope(self._pseudonyms, self._patient(facts)),
-            sop_class_uid=facts.get(_SOP_CLASS_UID) or meta.sop_class_uid,
-            sop_instance_uid=self._pseudonyms.uid(facts.get(_SOP_INSTANCE_UID) or meta.sop_instance_uid),
-            insertions=_METHOD_ATTRIBUTES,
+            scope=scope,
+            sop_class_uid=facts.get(SOP_CLASS_UID) or meta.sop_class_uid,
+            sop_instance_uid=scope.uid(facts.get(SOP_INSTANCE_UID) or meta.sop_instance_uid),
+            insertions=tuple(self._insertions(scope, facts)),
         )
 
-    def _patient(self, facts: Mapping[int, bytes]) -> bytes:
-        name, birth_date = facts.get(PATIENT_NAME, b""), facts.get(_PATIENT_BIRTH_DATE, b"")
-        # Patients without an id must not become one patient.
-        identifier = facts.get(PATIENT_ID) or (name and name + b"\0" + birth_date)
-        return self._pseudonyms.patient(identifier or b"\0" + facts.get(_STUDY_INSTANCE_UID, b""))
+    def _insertions(self, scope: PatientScope, facts: Mapping[int, bytes]) -> list[Insertion]:
+        """What says what was done (PS3.15 §E.1.1), and the pseudonym, by which it is known when done again."""
+        written = list(_method_attributes(self._profile, self._applied))
+        override = self._profile.overrides().get(PATIENT_ID)
+        kept = override is not None and override[1].action is Action.KEEP
+        if not kept and any(facts.get(tag) for tag in (PATIENT_ID, PATIENT_NAME, STUDY_INSTANCE_UID)):
+            written.append(Insertion(PATIENT_ID, "LO", scope.patient))
+        if ROWS in facts and self._pixels_clean:
+            written.append(Insertion(BURNED_IN_ANNOTATION, "CS", b"NO"))
+        if ROWS in facts and Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in self._applied:
+            written.append(Insertion(RECOGNIZABLE_VISUAL_FEATURES, "CS", b"NO"))
+        return written
 
 
-_METHOD_ATTRIBUTES: Final = (
-    Insertion(_PATIENT_IDENTITY_REMOVED, "CS", b"YES"),
-    Insertion(_METHOD, "LO", b"rayline_deid 1: PS3.15 basic profile, 2026c"),
-    Insertion(
-        _METHOD_CODE_SEQUENCE,
-        "SQ",
-        (
-            (
-                Insertion(0x00080100, "SH", b"113100"),
-                Insertion(0x00080102, "SH", b"DCM"),
-                Insertion(0x00080104, "LO", b"Basic Application Confidentiality Profile"),
-            ),
-        ),
-    ),
-    Insertion(_TEMPORAL_INFORMATION_MODIFIED, "CS", b"REMOVED"),
-)
+def _method_attributes(profile: Profile, applied: frozenset[Option]) -> tuple[Insertion, ...]:
+    methods = [BASIC_METHOD, *(METHODS[option] for option in Option if option in applied)]
+    temporal = "REMOVED"
+    if Option.RETAIN_FULL_DATES in applied:
+        temporal = "UNMODIFIED"
+    elif Option.RETAIN_MODIFIED_DATES in applied:
+        temporal = "MODIFIED"
+    described = f"rayline_deid {ENGINE_VERSION}\\PS3.15 2026c\\profile {profile.digest[:16]}"
+    return (
+        Insertion(PATIENT_IDENTITY_REMOVED, "CS", b"YES"),
+        Insertion(METHOD, "LO", described.encode("ascii")),
+        Insertion(METHOD_CODE_SEQUENCE, "SQ", tuple(_code_item(*method) for method in sorted(methods))),
+        Insertion(TEMPORAL_INFORMATION_MODIFIED, "CS", temporal.encode("ascii")),
+    )
+
+
+def _code_item(value: str, meaning: str) -> tuple[Insertion, ...]:
+    return (
+        Insertion(0x00080100, "SH", value.encode("ascii")),
+        Insertion(0x00080102, "SH", b"DCM"),
+        Insertion(0x00080104, "LO", meaning.encode("ascii")),
+    )

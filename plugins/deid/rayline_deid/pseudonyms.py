@@ -1,21 +1,36 @@
-"""Keyed, repeatable replacements for UIDs and patients."""
+"""Keyed, repeatable replacements for UIDs, patients and identifiers.
 
+Each replacement carries a seal that only the holder of the secret can make. What is sealed already is left as it
+is, so that de-identifying twice is the same as de-identifying once.
+"""
+
+import copy
 import hashlib
 import hmac
+import re
 import uuid
 from functools import lru_cache
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
-
-from rayline.plugin import ConfigurationError
+from rayline.plugin import ConfigurationError, dictionary
 
 MINIMUM_SECRET_BYTES: Final = 16
+DEFAULT_UID_ROOT: Final = "2.25"
+DEFAULT_PATIENT_PREFIX: Final = "RL-"
+#: A root, a dot and the 39 digits that 128 bits may need make 64 characters at most (PS3.5 §9.1).
+LONGEST_UID_ROOT: Final = 24
 
 # Only UIDs that the standard registers (PS3.6 annex A) are well known; a UID under the standard's root that
 # it does not register may be an instance's.
-_WELL_KNOWN: Final = frozenset(uid.encode("ascii") for uid in UID_dictionary)
+_WELL_KNOWN: Final = frozenset(uid.encode("ascii") for uid in dictionary.REGISTERED_UIDS)
+
 _BASE32: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_PATIENT: Final = re.compile(rb"[A-Z0-9_-]{0,16}([A-Z2-7]{20})")
+_HASH: Final = re.compile(rb"[A-Z2-7]{16}")
+# Characters of the seal: 35 bits of a patient's pseudonym, 25 of a hash, which has to fit into 16 characters.
+_PATIENT_SEAL: Final = 7
+_HASH_SEAL: Final = 5
+_UID_SEAL_BYTES: Final = 5
 
 
 class Pseudonyms:
@@ -33,28 +48,94 @@ class Pseudonyms:
             )
         self._uid_key = _derive(secret, b"uid")
         self._patient_key = _derive(secret, b"patient/" + site.encode("utf-8"))
+        self._hash_key = _derive(secret, b"hash/" + site.encode("utf-8"))
+        self._shift_key = _derive(secret, b"shift/" + site.encode("utf-8"))
         self.key_id: Final[str] = _derive(secret, b"key-id").hex()[:16]
+        self._set(DEFAULT_UID_ROOT, DEFAULT_PATIENT_PREFIX)
+
+    def _set(self, uid_root: str, patient_prefix: str) -> None:
+        self._root = uid_root.encode("ascii") + b"."
+        self._prefix = patient_prefix.encode("ascii")
         self.uid = lru_cache(maxsize=65_536)(self._uid)
+        self.under = lru_cache(maxsize=8)(self._under)
+
+    def _under(self, uid_root: str, patient_prefix: str) -> "Pseudonyms":
+        """The same mapping under another UID root (at most 24 characters) and prefix of patients."""
+        other = copy.copy(self)
+        other._set(uid_root, patient_prefix)
+        return other
 
     def _uid(self, uid: bytes) -> bytes:
-        """A UID of the form 2.25.<UUID as an integer> (PS3.5 §B.2); well-known and empty ones stay."""
-        if not uid or uid in _WELL_KNOWN:
+        """A UID of the form root.<UUID as an integer> (PS3.5 §B.2); well-known, empty and our own ones stay."""
+        if not uid or uid in _WELL_KNOWN or self.is_uid(uid):
             return uid
-        digest = bytearray(hmac.digest(self._uid_key, uid, "sha256")[:16])
+        head = bytearray(hmac.digest(self._uid_key, uid, "sha256")[: 16 - _UID_SEAL_BYTES])
         # RFC 9562 §5.8: version 8 is for UUIDs of one's own making.
-        digest[6] = digest[6] & 0x0F | 0x80
-        digest[8] = digest[8] & 0x3F | 0x80
-        return f"2.25.{uuid.UUID(bytes=bytes(digest)).int}".encode("ascii")
+        head[6] = head[6] & 0x0F | 0x80
+        head[8] = head[8] & 0x3F | 0x80
+        return self._root + str(uuid.UUID(bytes=bytes(head) + self._uid_seal(bytes(head))).int).encode(
+            "ascii"
+        )
+
+    def _uid_seal(self, head: bytes) -> bytes:
+        return hmac.digest(self._uid_key, b"seal\0" + head, "sha256")[:_UID_SEAL_BYTES]
+
+    def is_uid(self, uid: bytes) -> bool:
+        """Whether we made a UID, under this root and secret."""
+        number = uid[len(self._root) :]
+        if not uid.startswith(self._root) or not number.isdigit() or len(number) > 39 or number[:1] == b"0":
+            return False
+        value = int(number)
+        if value >> 128:
+            return False
+        made = value.to_bytes(16, "big")
+        head, seal = made[:-_UID_SEAL_BYTES], made[-_UID_SEAL_BYTES:]
+        return hmac.compare_digest(seal, self._uid_seal(head))
 
     def patient(self, identifier: bytes) -> bytes:
-        """A pseudonym of 19 characters for a patient, valid as LO and PN."""
-        number = int.from_bytes(hmac.digest(self._patient_key, identifier, "sha256")[:10], "big")
-        characters = "".join(_BASE32[number >> shift & 31] for shift in range(75, -1, -5))
-        return f"RL-{characters}".encode("ascii")
+        """A pseudonym for a patient, the prefix and 20 characters, valid as LO and PN."""
+        if self.is_patient(identifier):
+            return identifier
+        return self._prefix + _sealed(self._patient_key, identifier, 20, _PATIENT_SEAL)
+
+    def is_patient(self, identifier: bytes) -> bool:
+        """Whether we made a patient's pseudonym, for this site and secret."""
+        found = _PATIENT.fullmatch(identifier)
+        return found is not None and _is_sealed(self._patient_key, found[1], _PATIENT_SEAL)
+
+    def hash(self, identifier: bytes) -> bytes:
+        """16 characters in place of an identifier, valid for every VR of text."""
+        if _HASH.fullmatch(identifier) and _is_sealed(self._hash_key, identifier, _HASH_SEAL):
+            return identifier
+        return _sealed(self._hash_key, identifier, 16, _HASH_SEAL)
+
+    def shift_days(self, patient: bytes, first: int, last: int) -> int:
+        """Days to add to a patient's dates, from ``first`` to ``last`` but never 0."""
+        without_zero = last - first + (0 if first <= 0 <= last else 1)
+        drawn = int.from_bytes(hmac.digest(self._shift_key, patient, "sha256")[:16], "big") % without_zero
+        return first + drawn + (1 if first <= 0 <= first + drawn else 0)
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:
-    return hmac.digest(secret, b"rayline-deid/1/" + purpose, hashlib.sha256)
+    return hmac.digest(secret, b"rayline-deid/2/" + purpose, hashlib.sha256)
+
+
+def _base32(digest: bytes, characters: int) -> bytes:
+    number = int.from_bytes(digest, "big")
+    return "".join(_BASE32[number >> 5 * place & 31] for place in range(characters)).encode("ascii")
+
+
+def _sealed(key: bytes, identifier: bytes, characters: int, seal: int) -> bytes:
+    head = _base32(hmac.digest(key, identifier, "sha256"), characters - seal)
+    return head + _seal(key, head, seal)
+
+
+def _seal(key: bytes, head: bytes, seal: int) -> bytes:
+    return _base32(hmac.digest(key, b"seal\0" + head, "sha256"), seal)
+
+
+def _is_sealed(key: bytes, sealed: bytes, seal: int) -> bool:
+    return hmac.compare_digest(_seal(key, sealed[:-seal], seal), sealed[-seal:])
 
 
 @lru_cache(maxsize=8)

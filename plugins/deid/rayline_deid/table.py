@@ -1,9 +1,35 @@
-"""PS3.15 table E.1-1, the basic profile's action for every attribute, with the edition of its source."""
+"""PS3.15 table E.1-1: what the basic profile and its options do with every attribute, with its edition."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
+
+from rayline_deid.options import Option
+
+
+class Row(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        tag: ``GGGGEEEE``, with ``x`` for any digit of a repeating group.
+        name: the attribute's name in the table.
+        basic: raw action code of the basic profile, e.g. ``X/Z/D``.
+        options: ``K`` (keep) or ``C`` (clean) by option.
+    """
+
+    tag: str
+    name: str
+    basic: str
+    options: Mapping[Option, str]
+
+    @property
+    def codes(self) -> str:
+        """All codes of the row on one line."""
+        return ", ".join(
+            [f"basic profile {self.basic}", *(f"{each} {code}" for each, code in self.options.items())]
+        )
 
 
 class ActionTable(NamedTuple):
@@ -11,22 +37,44 @@ class ActionTable(NamedTuple):
 
     Attributes:
         edition: which edition of PS3.15 the rows come from.
-        actions: raw action code (``X``, ``Z``, ``D``, ``U``, ``X/Z`` …) by tag as a number.
-        groups: action by repeating group, 0x50 and 0x60 (curves and overlays).
+        rows: by tag as a number.
+        repeating: rows of repeating groups by their pattern, ``50xxxxxx``, ``60xx3000`` and ``60xx4000``.
+        private: the row of all private attributes.
     """
 
     edition: str
-    actions: dict[int, str]
-    groups: dict[int, str]
+    rows: dict[int, Row]
+    repeating: dict[str, Row]
+    private: Row
+
+    def row(self, tag: int) -> Row | None:
+        """The row that names a tag of an even group, also through a repeating group."""
+        found = self.rows.get(tag)
+        if found is None and tag >> 24 in (0x50, 0x60):
+            found = self.repeating.get(f"{tag >> 24:02X}xx{tag & 0xFFFF:04X}") or self.repeating.get(
+                f"{tag >> 24:02X}xxxxxx"
+            )
+        return found
 
 
 @cache
 def load_table() -> ActionTable:
     """Read the table that ships with the plugin; ``derive_table.py`` makes it."""
-    document = json.loads(files("rayline_deid").joinpath("table_e1_1.json").read_text())
-    rows: dict[str, str] = document["actions"]
+    document = json.loads(files("rayline_deid").joinpath("table_e1_1.json").read_text(encoding="utf-8"))
+    names, options = document["names"], document["options"]
+    rows = {
+        tag: Row(tag, names[tag], basic, {Option(name): code for name, code in options.get(tag, {}).items()})
+        for tag, basic in document["actions"].items()
+    }
+    private = document["private"]
     return ActionTable(
         edition=document["edition"],
-        actions={int(tag, 16): action for tag, action in rows.items() if "x" not in tag},
-        groups={int(tag[:2], 16): action for tag, action in rows.items() if "x" in tag},
+        rows={int(tag, 16): row for tag, row in rows.items() if "x" not in tag},
+        repeating={tag: row for tag, row in rows.items() if "x" in tag},
+        private=Row(
+            "private",
+            "Private Attributes",
+            private["action"],
+            {Option(name): code for name, code in private["options"].items()},
+        ),
     )
