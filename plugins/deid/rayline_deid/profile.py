@@ -414,7 +414,7 @@ class Profile:
         if _EXPOSURE[decided.outcome] > _EXPOSURE[usual.outcome] and not override.unsafe:
             raise ConfigurationError(
                 f"{where}: {action} lets out more than this profile's options do ({usual.outcome}); "
-                f"select an option that keeps it, or write {{action: {action}, unsafe: true}}"
+                f"{_retaining(usual.row)}write `{name}: {{action: {action}, unsafe: true}}`"
             )
         if tag == PATIENT_ID and action is Action.KEEP and Option.RETAIN_MODIFIED_DATES in self.options:
             raise ConfigurationError(
@@ -505,6 +505,12 @@ class Profile:
             ],
         }
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _retaining(row: Row | None) -> str:
+    """Which options would keep a row."""
+    options = [f"options.{option}" for option, code in row.options.items() if code == "K"] if row else []
+    return f"select {' or '.join(options)}, or " if options else ""
 
 
 def _even(value: bytes) -> bytes:

@@ -36,6 +36,8 @@ class ReasonCode(StrEnum):
     DICOMDIR_REFUSED = "DICOMDIR_REFUSED"
     # The image says that its pixels show text, which this intake cannot clean.
     BURNED_IN_ANNOTATION = "BURNED_IN_ANNOTATION"
+    # The image could show a face, and the site asks for images without.
+    RECOGNIZABLE_VISUAL_FEATURES = "RECOGNIZABLE_VISUAL_FEATURES"
     # A known SOP Instance UID arrived with other content.
     UID_CONFLICT = "UID_CONFLICT"
     # No plugin left a de-identification receipt, and the site profile asks for one.
