@@ -57,7 +57,7 @@ def build_registry(profile: SiteProfile, services: Services) -> PluginRegistry:
         ConfigurationError: a required plugin is missing or broken, or nothing could de-identify.
     """
     stages = [
-        ScreenStage(),
+        ScreenStage(profile.intake.accepted()),
         *(
             stage(services)
             for stage in (

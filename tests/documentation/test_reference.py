@@ -9,7 +9,9 @@ import pytest
 import typer
 
 from rayline.cli.app import COMMAND_GROUP
+from rayline.dicom.coercion import CoercionRule
 from rayline.dicom.reasons import ReasonCode
+from rayline.profile import IntakeLimits, IntakeProfile
 from rayline.settings import Settings
 from rayline_local.front.faults import ServiceFaults
 from rayline_local.healthimaging.service import HealthImagingFaults
@@ -48,6 +50,20 @@ def test_every_setting_is_documented_with_its_default(field: str, reference: str
 @pytest.mark.parametrize("code", list(ReasonCode))
 def test_every_reason_code_is_documented(code: ReasonCode, reference: str) -> None:
     assert f"| `{code.value}` |" in reference
+
+
+@pytest.mark.parametrize("rule", list(CoercionRule))
+def test_every_coercion_rule_is_documented(rule: CoercionRule, reference: str) -> None:
+    assert f"| `{rule.value}` |" in reference
+
+
+def test_every_field_of_the_intake_is_documented_with_its_default(reference: str) -> None:
+    assert [
+        name for name in IntakeProfile.model_fields if name != "limits" and f"| `{name}` |" not in reference
+    ] == []
+    for name, field in IntakeLimits.model_fields.items():
+        (row,) = (line for line in reference.splitlines() if line.startswith(f"| `limits.{name}` |"))
+        assert row.endswith(f"| {field.default} |")
 
 
 @pytest.mark.parametrize("switches", [HealthImagingFaults, SageMakerFaults])

@@ -175,6 +175,7 @@ class Header(Attributes):
     Attributes:
         transfer_syntax_uid: from the file meta information.
         meta: values of the file meta information (PS3.10 §7.1), as they are, by tag.
+        meta_end: where it ends in the file.
         count: data elements, items and fragments at every depth.
         start: where the data set begins in ``body``.
         end: where it ends in ``body``; only zero bytes may follow.
@@ -183,11 +184,18 @@ class Header(Attributes):
     """
 
     def __init__(
-        self, windows: Windows, start: int, encoding: Encoding, meta: Mapping[int, bytes], limits: Limits
+        self,
+        windows: Windows,
+        start: int,
+        encoding: Encoding,
+        meta: Mapping[int, bytes],
+        meta_end: int,
+        limits: Limits,
     ) -> None:
         found = walk(windows, start, windows.content.size, encoding, limits, whole=True)
         super().__init__(windows, found.elements, encoding, limits)
         self.meta = meta
+        self.meta_end = meta_end
         self.transfer_syntax_uid = self.meta_text(TRANSFER_SYNTAX_UID)
         self.count = found.counted
         self.start = start
@@ -217,15 +225,16 @@ def read_header(
     if source.size > limits.object_bytes:
         raise _too_large(f"the object has more than {limits.object_bytes} bytes")
     windows = Windows(source, window_bytes)
-    meta, start = _read_meta(windows)
+    meta, meta_end = _read_meta(windows)
     transfer_syntax = _meta_text(meta, TRANSFER_SYNTAX_UID)
     if not transfer_syntax:
         raise RejectedEvent(
             ReasonCode.MISSING_ATTRIBUTE.value, "the file meta information has no transfer syntax UID"
         )
+    start = meta_end
     if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
         windows, start = Windows(_inflated(source, start, limits.inflated_bytes), window_bytes), 0
-    return Header(windows, start, encoding_of(transfer_syntax), meta, limits)
+    return Header(windows, start, encoding_of(transfer_syntax), meta, meta_end, limits)
 
 
 def _too_large(explanation: str) -> RejectedEvent:

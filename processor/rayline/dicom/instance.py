@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rayline.dicom.content import Content, content_of
 from rayline.dicom.header import Header, read_header
+from rayline.dicom.structure import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -35,14 +36,22 @@ class Instance:
     Args:
         source: the whole file, in memory or wherever it is.
         receipts: one for each de-identification that it passed through.
+        limits: what is read of it at most.
     """
 
     source: Content = field(repr=False)
     receipts: tuple[Receipt, ...]
+    limits: Limits = field(repr=False)
 
-    def __init__(self, source: bytes | Content, receipts: tuple[Receipt, ...] = ()) -> None:
+    def __init__(
+        self,
+        source: bytes | Content,
+        receipts: tuple[Receipt, ...] = (),
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         object.__setattr__(self, "source", content_of(source))
         object.__setattr__(self, "receipts", receipts)
+        object.__setattr__(self, "limits", limits)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Instance):
@@ -64,7 +73,7 @@ class Instance:
         Raises:
             RejectedEvent: the bytes are no whole Part 10 file within the limits.
         """
-        return read_header(self.source)
+        return read_header(self.source, self.limits)
 
     @cached_property
     def dataset(self) -> "Dataset":
@@ -78,7 +87,7 @@ class Instance:
         # Imported late, here and below: pydicom takes longer to import than many instances to read without it.
         from rayline.dicom.reading import read_dataset
 
-        return read_dataset(self.source)
+        return read_dataset(self.source, self.limits)
 
     @cached_property
     def sha256(self) -> str:
@@ -87,7 +96,8 @@ class Instance:
 
     def with_content(self, content: bytes | Content, receipt: Receipt | None = None) -> "Instance":
         """The same instance with other bytes, and one more receipt where given."""
-        return Instance(content, self.receipts if receipt is None else (*self.receipts, receipt))
+        receipts = self.receipts if receipt is None else (*self.receipts, receipt)
+        return Instance(content, receipts, self.limits)
 
     def with_dataset(self, dataset: "Dataset", receipt: Receipt | None = None) -> "Instance":
         """The same instance with another data set, written as Part 10 in the data set's transfer syntax."""

@@ -90,6 +90,15 @@ def check_pixels(header: Header) -> None:
         _check_length(header, tag, description)
 
 
+def expected_bytes(header: Header, tag: int) -> int:
+    """How long native pixel data is by its description, without padding.
+
+    Raises:
+        RejectedEvent: ``MISSING_ATTRIBUTE`` or ``INVALID_VALUE``.
+    """
+    return _expected_bytes(_description(header, tag))
+
+
 def _refuse(reason: ReasonCode, explanation: str) -> RejectedEvent:
     return RejectedEvent(reason.value, explanation)
 
@@ -138,6 +147,16 @@ def _integer(header: Header, tag: int) -> int:
     return value
 
 
+def _expected_bytes(image: _Description) -> int:
+    bits = image.rows * image.columns * image.samples * image.frames * image.bits
+    if image.photometric in _HALVED_CHROMA:
+        bits = bits * 2 // 3
+    elif image.photometric == "YBR_PARTIAL_420":
+        bits = bits // 2
+    # PS3.5 §8.1.1: one bit a pixel is packed across rows and frames.
+    return (bits + 7) // 8
+
+
 def _check_length(header: Header, tag: int, image: _Description) -> None:
     if image.samples > 1 and image.photometric not in _HALVED_CHROMA:
         # §C.7.6.3.1.3: without it nobody knows which byte is which sample's.
@@ -145,14 +164,9 @@ def _check_length(header: Header, tag: int, image: _Description) -> None:
             raise _refuse(ReasonCode.MISSING_ATTRIBUTE, "PlanarConfiguration is absent or empty")
         if header.integer(_PLANAR_CONFIGURATION) not in (0, 1):
             raise _refuse(ReasonCode.INVALID_VALUE, "PlanarConfiguration is neither 0 nor 1")
-    bits = image.rows * image.columns * image.samples * image.frames * image.bits
-    if image.photometric in _HALVED_CHROMA:
-        bits = bits * 2 // 3
-    elif image.photometric == "YBR_PARTIAL_420":
-        bits = bits // 2
-    # PS3.5 §8.1.1: one bit a pixel is packed across rows and frames; §8.2: then a byte of padding, if it is odd.
-    expected = (bits + 7) // 8
+    expected = _expected_bytes(image)
     length = header.elements[tag].length
+    # PS3.5 §8.2: a byte of padding makes the length even.
     if length not in (expected, expected + expected % 2):
         raise _refuse(
             ReasonCode.PIXEL_DATA_LENGTH_MISMATCH,

@@ -1,5 +1,6 @@
 """The storage SOP classes, modalities and transfer syntaxes that the intake accepts."""
 
+from dataclasses import dataclass
 from typing import Final
 
 # HealthImaging imports any SOP class; Rayline takes images and what refers to them, and leaves out raw data,
@@ -100,6 +101,55 @@ ALLOWED_SOP_CLASSES: Final = (
     | _OTHER_REFERRING_STORAGE
 )
 
+# PS3.3 annex A and §C.7.3.1.1.1: the modality of the IODs whose series have no other.
+MODALITY_OF: Final = {
+    "1.2.840.10008.5.1.4.1.1.1": "CR",
+    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
+    "1.2.840.10008.5.1.4.1.1.1.2.1": "MG",
+    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
+    "1.2.840.10008.5.1.4.1.1.1.3.1": "IO",
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.3.1": "US",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.3": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.6.1": "US",
+    "1.2.840.10008.5.1.4.1.1.6.2": "US",
+    "1.2.840.10008.5.1.4.1.1.11.1": "PR",
+    "1.2.840.10008.5.1.4.1.1.11.2": "PR",
+    "1.2.840.10008.5.1.4.1.1.12.1": "XA",
+    "1.2.840.10008.5.1.4.1.1.12.1.1": "XA",
+    "1.2.840.10008.5.1.4.1.1.12.2": "RF",
+    "1.2.840.10008.5.1.4.1.1.12.2.1": "RF",
+    "1.2.840.10008.5.1.4.1.1.20": "NM",
+    "1.2.840.10008.5.1.4.1.1.66.1": "REG",
+    "1.2.840.10008.5.1.4.1.1.66.3": "REG",
+    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",
+    "1.2.840.10008.5.1.4.1.1.77.1.6": "SM",
+    "1.2.840.10008.5.1.4.1.1.88.11": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.22": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.33": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.34": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.50": "SR",
+    KEY_OBJECT_STORAGE: "KO",
+    "1.2.840.10008.5.1.4.1.1.88.65": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.67": "SR",
+    "1.2.840.10008.5.1.4.1.1.91.1": "ANN",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+    "1.2.840.10008.5.1.4.1.1.128.1": "PT",
+    "1.2.840.10008.5.1.4.1.1.130": "PT",
+    "1.2.840.10008.5.1.4.1.1.481.1": "RTIMAGE",
+    "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
+    "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
+    "1.2.840.10008.5.1.4.1.1.481.5": "RTPLAN",
+}
+
 # PS3.3 annex A: the IODs that have the Multi-frame Functional Groups module (§C.7.6.16).
 FUNCTIONAL_GROUP_STORAGE: Final = SEGMENTATION_STORAGE | {
     "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
@@ -143,6 +193,23 @@ RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN TG 
 CD CF CP CS DD DF DM DS EC FA FS LP MA MS ST VF
 """
 ALLOWED_MODALITIES: Final = frozenset(_MODALITY_TERMS.split())
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What an intake takes, beside what the standard asks of every instance.
+
+    Attributes:
+        sop_classes: UIDs of SOP classes; a media directory is never taken.
+        modalities: defined terms.
+    """
+
+    sop_classes: frozenset[str] = ALLOWED_SOP_CLASSES
+    modalities: frozenset[str] = ALLOWED_MODALITIES
+
+
+BUILT_IN: Final = Accepted()
+
 
 RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
 # Source: AWS HealthImaging developer guide, "Supported transfer syntaxes".

@@ -1,7 +1,6 @@
 """The built-in screening: is this a whole instance of an accepted class that HealthImaging can import?"""
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
 
 from rayline.dicom.dictionary import keyword_of
@@ -11,11 +10,11 @@ from rayline.dicom.mandatory import missing
 from rayline.dicom.pixel_description import PIXEL_DATA_TAGS, check_pixels
 from rayline.dicom.reasons import ReasonCode
 from rayline.dicom.sop_classes import (
-    ALLOWED_MODALITIES,
-    ALLOWED_SOP_CLASSES,
+    BUILT_IN,
     IMPORTABLE_TRANSFER_SYNTAXES,
     MEDIA_STORAGE_DIRECTORY,
     SOP_CLASSES_WITH_PIXELS,
+    Accepted,
 )
 from rayline.errors import RejectedEvent
 from rayline.plugin import Rejection
@@ -32,22 +31,6 @@ _SOP_INSTANCE_UID: Final = 0x00080018
 _MODALITY: Final = 0x00080060
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What an intake takes, beside what the standard asks of every instance.
-
-    Attributes:
-        sop_classes: UIDs of SOP classes; a media directory is never taken.
-        modalities: defined terms.
-    """
-
-    sop_classes: frozenset[str] = field(default=ALLOWED_SOP_CLASSES)
-    modalities: frozenset[str] = field(default=ALLOWED_MODALITIES)
-
-
-BUILT_IN: Final = Accepted()
 
 
 def screen(instance: Instance, accepted: Accepted = BUILT_IN) -> Rejection | None:
