@@ -3,6 +3,7 @@
 import typer
 
 from rayline.cli import (
+    api,
     events,
     health,
     plugins,
@@ -18,5 +19,17 @@ from rayline.cli import (
 
 def register(app: typer.Typer) -> None:
     """Add the processor's verbs."""
-    for module in (process, health, upload, status, verify, quarantine, reconcile, replay, plugins, events):
+    for module in (
+        process,
+        health,
+        upload,
+        status,
+        verify,
+        quarantine,
+        reconcile,
+        replay,
+        plugins,
+        events,
+        api,
+    ):
         module.register(app)
