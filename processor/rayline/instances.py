@@ -70,12 +70,19 @@ class VerificationState(StrEnum):
 
 @dataclass(frozen=True)
 class Received:
-    """A received object version, as the ledger may know it."""
+    """A received object version, as the ledger may know it.
+
+    Attributes:
+        received_study: keyed hash of its Study Instance UID (see :mod:`rayline.quarantining.received`).
+        received_series: keyed hash of its Series Instance UID.
+    """
 
     instance_id: str
     received_uid_hash: str | None
     content: Fingerprint
     received_at: datetime
+    received_study: str = ""
+    received_series: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,6 +276,8 @@ class InstanceLedger:
             "instance_id": received.instance_id,
             "stage": stage,
             "received_uid_hash": received.received_uid_hash,
+            "received_study": received.received_study or None,
+            "received_series": received.received_series or None,
             **received.content.fields(),
             "received_at": timestamp(received.received_at),
             "updated_at": timestamp(self._clock()),

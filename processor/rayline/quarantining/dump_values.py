@@ -4,21 +4,14 @@ Without that right a value is shown where it is a number of pixels or bits, or a
 somebody has written into a term's place is not one, and stays hidden.
 """
 
-import logging
 import re
 import struct
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
-
+from rayline.dicom.character_sets import CHARACTER_SETS, decode
 from rayline.dicom.dictionary import REGISTERED_UIDS, TAG_OF
 from rayline.dicom.sop_classes import ALLOWED_MODALITIES
-
-# pydicom's warnings quote what it could not decode.
-warnings.filterwarnings("ignore", module=r"pydicom\.charset$")
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 #: What is read of a value, and so the most that is shown of it.
 SHOWN_BYTES: Final = 128
@@ -78,7 +71,7 @@ _TERMS: Final[dict[int, Callable[[str], bool]]] = {
             ("TransferSyntaxUID", "MediaStorageSOPClassUID", "SOPClassUID", "ReferencedSOPClassUID"),
         ),
         (_one_of(ALLOWED_MODALITIES), ("Modality",)),
-        (_one_of(frozenset(python_encoding)), ("SpecificCharacterSet",)),
+        (_one_of(CHARACTER_SETS), ("SpecificCharacterSet",)),
         (_one_of(_PHOTOMETRIC), ("PhotometricInterpretation",)),
         (_one_of(_IMAGE_TYPES), ("ImageType",)),
         (_one_of(frozenset({"YES", "NO"})), ("BurnedInAnnotation", "PatientIdentityRemoved")),
@@ -133,7 +126,7 @@ def as_text(vr: str, raw: bytes, length: int, order: str, charsets: Sequence[str
     if vr in _NUMBERS and not vr.startswith("O"):
         return _numbers(vr, raw, order) + more
     if vr in _TEXT_VRS:
-        decoded = _decode(raw, charsets) if vr in _CHARSET_VRS else raw.decode("latin-1")
+        decoded = decode(raw, charsets) if vr in _CHARSET_VRS else raw.decode("latin-1")
         return printable(decoded.rstrip("\0 ")) + more
     head = raw[:_HEX_BYTES].hex(" ")
     return f"{head} …" if length > _HEX_BYTES else head
@@ -150,11 +143,3 @@ def _numbers(vr: str, raw: bytes, order: str) -> str:
     count = len(raw) // size
     found = struct.unpack_from(f"{order}{count}{code}", raw)
     return "\\".join(f"{each:g}" if isinstance(each, float) else str(each) for each in found)
-
-
-def _decode(raw: bytes, charsets: Sequence[str]) -> str:
-    try:
-        encodings = convert_encodings(list(charsets) or [""])
-        return decode_bytes(raw, encodings, {ord(each) for each in "\\^="})
-    except (LookupError, UnicodeError, ValueError):
-        return raw.decode("latin-1")

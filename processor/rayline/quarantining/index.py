@@ -89,12 +89,16 @@ def _unquoted(part: str) -> str:
 
 
 class QuarantineIndex:
-    """Lists and keeps the index of one site's quarantine."""
+    """Lists and keeps the index of one site's quarantine.
+
+    Attributes:
+        prefix: what its keys begin with.
+    """
 
     def __init__(self, s3: "S3Client", bucket: str, *, site: str) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._prefix = f"{site}/{INDEX_FOLDER}/"
+        self.prefix = f"{site}/{INDEX_FOLDER}/"
 
     def put(self, entry: Entry, dump: HeaderDump | None) -> None:
         """Note an entry, with the header dump that everybody may see; repeating it changes nothing."""
@@ -109,32 +113,52 @@ class QuarantineIndex:
         """Entries, the newest first, each once; one page is asked for at a time.
 
         Args:
-            after: the ``index_key`` of the last entry that was seen before.
+            after: the key of the index after which to begin.
         """
+        return (entry for entry in self._mentions(selection, after) if selection.has(entry))
+
+    def page(self, selection: Selection, after: str, limit: int, most: int) -> tuple[list[Entry], str]:
+        """The next entries of a selection, and the key after which to go on; empty where there are no more.
+
+        Args:
+            limit: entries at most.
+            most: entries to look through at most, whether they are meant or not.
+        """
+        found: list[Entry] = []
+        for looked_at, entry in enumerate(self._mentions(selection, after)):
+            if len(found) == limit or looked_at == most:
+                return found, after
+            if selection.has(entry):
+                found.append(entry)
+            after = entry.index_key
+        return found, ""
+
+    def _mentions(self, selection: Selection, after: str) -> Iterator[Entry]:
+        """What lies in a selection's span of time."""
         start = after
         if selection.before is not None:
             # What is not before then stands before this key.
-            start = max(start, self._prefix + _rank(selection.before - timedelta(microseconds=1)))
-        last = None if selection.since is None else self._prefix + _rank(selection.since) + "0"
+            start = max(start, self.prefix + _rank(selection.before - timedelta(microseconds=1)))
+        last = None if selection.since is None else self.prefix + _rank(selection.since) + "0"
         seen: set[str] = set()
         request: dict[str, Any] = {"StartAfter": start} if start else {}
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix, **request
+            Bucket=self._bucket, Prefix=self.prefix, **request
         )
         for page in pages:
             for each in page.get("Contents", []):
                 if last is not None and each["Key"] >= last:
                     return
                 entry = entry_at(each["Key"])
-                if entry is None or entry.entry_id in seen:
-                    continue  # an older mention, which a crash has left
-                seen.add(entry.entry_id)
-                if selection.has(entry):
+                if (
+                    entry is not None and entry.entry_id not in seen
+                ):  # else an older mention, which a crash has left
+                    seen.add(entry.entry_id)
                     yield entry
 
     def find(self, entry_id: str, quarantined_at: str | None = None) -> Entry | None:
         """The index's mention of one entry; at once where its time is known, else by looking through."""
-        prefix = self._prefix
+        prefix = self.prefix
         if quarantined_at is not None:
             prefix += f"{_rank(datetime.fromisoformat(quarantined_at))}/{_quoted(entry_id, _PART_BYTES)}/"
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):

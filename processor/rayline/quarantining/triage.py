@@ -68,17 +68,33 @@ class Triage:
         """The header dump that everybody may see; None where the entry is no file."""
         return self.quarantine.index.header(entry)
 
-    def look(self, entry_id: str, by: str) -> tuple[QuarantineRecord, HeaderDump | None]:
-        """A record with the sender's key, and the header dump with all values; that it was looked at is recorded first.
+    def record(self, entry_id: str, by: str) -> QuarantineRecord:
+        """A record with the sender's key, which may name the patient; that it was looked at is recorded first.
 
         Raises:
             NotInQuarantine: there is none by that id.
         """
         record = self.quarantine.record(entry_id)
         self.audit.record("phi_viewed", by, entry_id=entry_id)
+        return record
+
+    def values(self, entry_id: str, by: str) -> HeaderDump | None:
+        """The header dump with all values; that it was looked at is recorded first. None where it is no file.
+
+        Raises:
+            NotInQuarantine: there is none by that id.
+        """
+        return self._values(self.record(entry_id, by))
+
+    def look(self, entry_id: str, by: str) -> tuple[QuarantineRecord, HeaderDump | None]:
+        """Both at once."""
+        record = self.record(entry_id, by)
+        return record, self._values(record)
+
+    def _values(self, record: QuarantineRecord) -> HeaderDump | None:
         if not record.entry.is_object:
-            return record, None
-        return record, dump_header(self.quarantine.stored(entry_id), phi=True)
+            return None
+        return dump_header(self.quarantine.stored(record.entry_id), phi=True)
 
     def noncurrent_days(self) -> int | None:
         """For how many days the bucket's lifecycle keeps what was deleted; None where it does not say."""

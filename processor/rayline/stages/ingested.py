@@ -16,6 +16,7 @@ from rayline.imports import instance_id_of
 from rayline.instances import Stage
 from rayline.names import IMPORT_PREFIX
 from rayline.notifications import ImageIngested, ImageRejected, outbox_entries
+from rayline.objects import stored_object
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
@@ -167,12 +168,18 @@ class IngestedStage:
 
     def _quarantine(self, bucket: str, key: str, reason: ReasonCode, explanation: str) -> None:
         instance_id = instance_id_of(key)
-        content = self._services.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        item = self._services.ledger.instance(instance_id) or {}
+        s3 = self._services.clients.s3
         self._services.quarantine.keep(
-            instance_id, content, stage="ingested", reason=reason, explanation=explanation
+            instance_id,
+            stored_object(s3, s3.head_object(Bucket=bucket, Key=key), bucket, key, ""),
+            stage="ingested",
+            reason=reason,
+            explanation=explanation,
+            study=item.get("received_study", ""),
+            series=item.get("received_series", ""),
         )
-        item = self._services.ledger.instance(instance_id)
-        if item is None or item["stage"] != Stage.BATCHED:
+        if item.get("stage") != Stage.BATCHED:
             return
         writes = self._services.ledger.import_refused_writes(item, reason)
         self._services.clients.dynamodb.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]

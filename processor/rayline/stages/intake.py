@@ -21,7 +21,7 @@ from rayline.instances import Received, Stored
 from rayline.notifications import ImageRejected, outbox_entries
 from rayline.objects import is_gone, stored_object
 from rayline.plugin import API_VERSION, Policy, hookimpl
-from rayline.quarantining.received import received_keys
+from rayline.quarantining.received import received_keys, series_key, study_key
 from rayline.services import Services
 
 _MOST_PROMISED = 100_000  # beyond, the header is wrong
@@ -98,7 +98,10 @@ class IntakeStage:
             raise RejectedEvent(rejection.reason, rejection.explanation, "screen_instance")
         original = InstanceIdentity.of(instance.header)
         received = replace(
-            received, received_uid_hash=self._services.ledger.uid_hash(original.sop_instance_uid)
+            received,
+            received_uid_hash=self._services.ledger.uid_hash(original.sop_instance_uid),
+            received_study=study_key(original.study_instance_uid, self._services.keyed_hash),
+            received_series=series_key(original.series_instance_uid, self._services.keyed_hash),
         )
         try:
             changed = hooks.transform(instance)
