@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from rayline.dicom.character_sets import CHARACTER_SETS
 from rayline.dicom.content import Content, Piece, Spliced, Stretch
 from rayline.dicom.encoding import EXPLICIT_LITTLE, UNDEFINED_LENGTH
-from rayline.dicom.header import SPECIFIC_CHARACTER_SET, Attributes, Header, read_header
+from rayline.dicom.header import SPECIFIC_CHARACTER_SET, Header, read_header
 from rayline.dicom.instance import Instance
 from rayline.dicom.pixel_description import PIXEL_DATA, expected_bytes
 from rayline.dicom.reasons import ReasonCode
@@ -259,7 +259,9 @@ def _character_set(instance: Instance) -> Content | None:
         return None
     meant = [term if term in CHARACTER_SETS else _meant(term) for term in terms]
     if not all(term in CHARACTER_SETS for term in meant):
-        meant = ["ISO_IR 192" if all(map(_is_utf_8, _texts_of(header))) else "ISO_IR 100"]
+        # By the top level alone: a sequence's texts are by whoever wrote the rest.
+        texts = (header.raw(tag, _LONGEST_TEXT) for tag in header.elements if header.vr(tag) in _TEXT_VRS)
+        meant = ["ISO_IR 192" if all(map(_is_utf_8, texts)) else "ISO_IR 100"]
     return _edited(
         header, source, [_put(header, SPECIFIC_CHARACTER_SET, "CS", "\\".join(meant).encode("ascii"))]
     )
@@ -272,19 +274,6 @@ def _meant(term: str) -> str:
     if found is not None:
         return f"ISO 2022 IR {found[2]}" if found[1] else f"ISO_IR {found[2]}"
     return _OTHER_SPELLINGS.get(spelled, term)
-
-
-def _texts_of(attributes: Attributes) -> Iterator[bytes]:
-    """Raw text of every level, as far as its character set is asked for."""
-    pending = [attributes]
-    while pending:
-        level = pending.pop()
-        for tag, element in level.elements.items():
-            vr = level.vr(tag)
-            if vr in _TEXT_VRS:
-                yield level.raw(tag, _LONGEST_TEXT)
-            elif vr == "SQ" and element.value != element.end:
-                pending += level.items(tag)
 
 
 def _is_utf_8(raw: bytes) -> bool:

@@ -4,7 +4,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, overload
 
 from rayline.dicom.character_sets import decode
 from rayline.dicom.content import WHOLE_BYTES, Content, InMemory, Spliced
@@ -141,32 +141,59 @@ class Attributes:
         numbers = self.numbers(tag)
         return numbers[0] if numbers and len(numbers) == 1 and isinstance(numbers[0], int) else None
 
-    def items(self, tag: int) -> "list[Attributes]":
+    def items(self, tag: int) -> "Items":
         """The items of a sequence, of one that UN hides too; none where it is absent or no sequence.
 
         Raises:
             RejectedEvent: what UN hides is no sequence.
         """
         element = self.elements.get(tag)
-        if element is None or element.vr not in (b"SQ", b"UN", b""):
-            return []
-        undefined = element.length == UNDEFINED_LENGTH
-        if element.vr != b"SQ" and not undefined and tag not in SEQUENCE_TAGS:
-            return []
+        undefined = element is not None and element.length == UNDEFINED_LENGTH
+        if (
+            element is None
+            or element.vr not in (b"SQ", b"UN", b"")
+            or not (element.vr == b"SQ" or undefined or tag in SEQUENCE_TAGS)
+        ):
+            return Items(self._windows, (), self.encoding, self._limits, ())
         # PS3.5 §6.2.2: what UN hides is in implicit VR little endian.
         encoding = IMPLICIT_LITTLE if element.vr == b"UN" else self.encoding
         end = element.end - _DELIMITER_BYTES if undefined else element.end
-        windows, limits = self._windows, self._limits
-        return [
-            Attributes(
-                windows,
-                walk(windows, *stretch, encoding, limits).elements,
-                encoding,
-                limits,
-                self.character_sets,
-            )
-            for stretch in walk(windows, element.value, end, encoding, limits, items=True).stretches
-        ]
+        found = walk(self._windows, element.value, end, encoding, self._limits, items=True)
+        return Items(self._windows, found.stretches, encoding, self._limits, self.character_sets)
+
+
+class Items(Sequence[Attributes]):
+    """The items of a sequence, each read when it is asked for."""
+
+    def __init__(
+        self,
+        windows: Windows,
+        stretches: Sequence[tuple[int, int]],
+        encoding: Encoding,
+        limits: Limits,
+        character_sets: tuple[str, ...],
+    ) -> None:
+        self._windows = windows
+        self._stretches = stretches
+        self._encoding = encoding
+        self._limits = limits
+        self._character_sets = character_sets
+
+    def __len__(self) -> int:
+        return len(self._stretches)
+
+    @overload
+    def __getitem__(self, index: int) -> Attributes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Attributes]: ...
+    def __getitem__(self, index: int | slice) -> Attributes | list[Attributes]:
+        if isinstance(index, slice):
+            return [self._item(*stretch) for stretch in self._stretches[index]]
+        return self._item(*self._stretches[index])
+
+    def _item(self, start: int, end: int) -> Attributes:
+        elements = walk(self._windows, start, end, self._encoding, self._limits).elements
+        return Attributes(self._windows, elements, self._encoding, self._limits, self._character_sets)
 
 
 class Header(Attributes):
