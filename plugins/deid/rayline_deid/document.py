@@ -341,6 +341,17 @@ def read_profile(path: Path) -> DeidProfile:
     return parse_profile(document, str(path))
 
 
+def profile_schema() -> dict[str, Any]:
+    """The JSON schema of a profile, for editors."""
+    schema = DeidProfile.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    # An action may stand alone, which the validator reads as an override without more.
+    schema["properties"]["attributes"]["additionalProperties"] = {
+        "anyOf": [{"$ref": "#/$defs/Action"}, {"$ref": "#/$defs/Override"}]
+    }
+    return schema
+
+
 def _problems(invalid: ValidationError) -> list[str]:
     problems = []
     for error in invalid.errors(include_url=False, include_context=False):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rayline.plugin import ConfigurationError, dictionary
-from rayline_deid.document import Action, DeidProfile, Options, Override, tag_of
+from rayline_deid.document import Action, DeidProfile, Options, Override, read_profile, tag_of
 from rayline_deid.options import Option
 from rayline_deid.private import load_safe_private
 from rayline_deid.table import ActionTable, Row, load_table
@@ -170,19 +170,22 @@ _SEQUENCE_CHOICES: Final = _CHOICES | {
     "Z/D": Outcome.SKELETON,
     "X/Z/D": Outcome.EMPTY,
 }
+# Versions of context groups and templates are dates that PS3.16 prints.
+_PUBLISHED_DATES: Final = frozenset({0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07})
 _TEXT: Final = WORDS | PROSE | {"CS"}
 _DATES: Final = frozenset({"DA", "DT", "TM"})
 
-# How much of an attribute an outcome lets out, to tell an override that protects from one that does not.
+# How much of an attribute an outcome lets out, to tell an override that protects from one that does not. Keyed
+# replacements let out that two values are the same, and nothing of the values.
 _EXPOSURE: Final = {
     Outcome.REMOVE: 0,
     Outcome.EMPTY: 0,
     Outcome.DUMMY: 0,
     Outcome.REPLACE: 0,
-    Outcome.SKELETON: 1,
-    Outcome.PSEUDONYM: 1,
-    Outcome.UID: 1,
-    Outcome.HASH: 1,
+    Outcome.SKELETON: 0,
+    Outcome.PSEUDONYM: 0,
+    Outcome.UID: 0,
+    Outcome.HASH: 0,
     Outcome.SHIFT: 2,
     Outcome.CLEAN: 2,
     Outcome.CLEAN_ITEMS: 2,
@@ -247,6 +250,12 @@ class Profile:
         group, element = tag >> 16, tag & 0xFFFF
         if group & 1:
             return Decision(Outcome.REMOVE, "a private attribute", row=self.table.private)
+        if group == 0x0002:
+            return Decision(
+                Outcome.WRITTEN,
+                "the file meta information is written anew, with mapped UIDs",
+                row=self.table.row(tag),
+            )
         if element == 0 or group < 0x0008 or group == 0xFFFE:
             return Decision(Outcome.REMOVE, "no attribute of a data set", row=self.table.row(tag))
         if tag in WRITTEN:
@@ -279,7 +288,7 @@ class Profile:
         )
 
     def _by_row(self, tag: int, row: Row, options: frozenset[Option]) -> Decision:
-        vr = dictionary.vr_of(tag)
+        vr = self.table.vr(tag)
         basic = (_SEQUENCE_CHOICES if vr == "SQ" else _CHOICES)[row.basic]
         if basic is Outcome.DUMMY and vr == "UI":
             basic = Outcome.UID
@@ -308,6 +317,8 @@ class Profile:
                 return Outcome.KEEP_VALID, "the option keeps it where it is a value of its VR"
             return Outcome.KEEP, "the option keeps it"
         if option is Option.RETAIN_MODIFIED_DATES:
+            if tag in _PUBLISHED_DATES:
+                return basic, "everybody knows the date, so that moved it would betray by how much"
             if vr in _DATES or tag == TIMEZONE_OFFSET:
                 return Outcome.SHIFT, "dates move by the patient's number of days; times of the day stay"
             return None
@@ -325,7 +336,7 @@ class Profile:
     def _beyond_the_table(self, tag: int, options: frozenset[Option]) -> Decision:
         if not dictionary.known(tag):
             return Decision(Outcome.REMOVE, "PS3.6 does not have it, so nothing is known about it")
-        vr, keyword = dictionary.vr_of(tag), dictionary.keyword_of(tag)
+        vr, keyword = self.table.vr(tag), dictionary.keyword_of(tag)
         if vr == "SQ":
             return Decision(
                 Outcome.ITEMS, "table E.1-1 does not list it; its items are treated like the data set"
@@ -374,15 +385,16 @@ class Profile:
     def _overridden(self, tag: int, name: str, override: Override) -> Decision:
         usual = self._without_overrides(tag)
         outcome = Outcome(override.action.value)
-        if dictionary.vr_of(tag) == "SQ" and outcome is Outcome.KEEP:
+        if self.table.vr(tag) == "SQ" and outcome is Outcome.KEEP:
             outcome = Outcome.ITEMS
         value = _even((override.value or "").encode("utf-8"))
-        otherwise = usual.outcome if _EXPOSURE.get(usual.outcome, 3) == 0 else Outcome.EMPTY
+        plain = (Outcome.REMOVE, Outcome.EMPTY, Outcome.DUMMY, Outcome.UID)
+        otherwise = next((each for each in (usual.outcome, usual.otherwise) if each in plain), Outcome.EMPTY)
         return Decision(outcome, f"`attributes: {name}` of the profile", otherwise, usual.row, None, value)
 
     def _check_override(self, tag: int, name: str, override: Override) -> None:
         """Refuse what cannot be done, or lets out more than the options do without saying so."""
-        where, action, vr = f"attributes.{name}", override.action, dictionary.vr_of(tag)
+        where, action, vr = f"attributes.{name}", override.action, self.table.vr(tag)
         if tag >> 16 & 1:
             raise ConfigurationError(f"{where}: a private attribute; list its creator under private.keep")
         if not dictionary.known(tag):
@@ -574,3 +586,18 @@ def basic_profile() -> Profile:
 def default_profile() -> Profile:
     """What is used where a site writes no profile: the basic profile, with pixels cleaned."""
     return Profile(DeidProfile())
+
+
+def load_profile(path: Path | None) -> Profile:
+    """The profile of a YAML file, or the default one.
+
+    Raises:
+        ConfigurationError: there is no such file, or it holds no profile that can be carried out.
+    """
+    if path is None:
+        return default_profile()
+    try:
+        return Profile(read_profile(path), directory=path.parent)
+    except ConfigurationError as wrong:
+        message = str(wrong)
+        raise ConfigurationError(message if str(path) in message else f"{path}: {message}") from None

@@ -8,7 +8,6 @@ import copy
 import hashlib
 import hmac
 import re
-import uuid
 from functools import lru_cache
 from typing import Final
 
@@ -17,8 +16,8 @@ from rayline.plugin import ConfigurationError, dictionary
 MINIMUM_SECRET_BYTES: Final = 16
 DEFAULT_UID_ROOT: Final = "2.25"
 DEFAULT_PATIENT_PREFIX: Final = "RL-"
-#: A root, a dot and the 39 digits that 128 bits may need make 64 characters at most (PS3.5 §9.1).
-LONGEST_UID_ROOT: Final = 24
+#: Leaves 31 digits of the 64 characters that a UID may have (PS3.5 §9.1), enough for 64 bits and a seal.
+LONGEST_UID_ROOT: Final = 32
 
 # Only UIDs that the standard registers (PS3.6 annex A) are well known; a UID under the standard's root that
 # it does not register may be an instance's.
@@ -30,7 +29,7 @@ _HASH: Final = re.compile(rb"[A-Z2-7]{16}")
 # Characters of the seal: 35 bits of a patient's pseudonym, 25 of a hash, which has to fit into 16 characters.
 _PATIENT_SEAL: Final = 7
 _HASH_SEAL: Final = 5
-_UID_SEAL_BYTES: Final = 5
+_UUID_BYTES: Final = 16
 
 
 class Pseudonyms:
@@ -55,30 +54,35 @@ class Pseudonyms:
 
     def _set(self, uid_root: str, patient_prefix: str) -> None:
         self._root = uid_root.encode("ascii") + b"."
+        self._is_uuid = uid_root == DEFAULT_UID_ROOT
+        digits = 64 - len(self._root)
+        self._uid_bytes = min(_UUID_BYTES, (10**digits).bit_length() // 8)
+        # Others make UIDs under 2.25 too, which must not be taken for ours.
+        self._uid_seal_bytes = 5 if self._is_uuid else 4
         self._prefix = patient_prefix.encode("ascii")
         self.uid = lru_cache(maxsize=65_536)(self._uid)
         self.under = lru_cache(maxsize=8)(self._under)
 
     def _under(self, uid_root: str, patient_prefix: str) -> "Pseudonyms":
-        """The same mapping under another UID root (at most 24 characters) and prefix of patients."""
+        """The same mapping under another UID root (at most 32 characters) and prefix of patients."""
         other = copy.copy(self)
         other._set(uid_root, patient_prefix)
         return other
 
     def _uid(self, uid: bytes) -> bytes:
-        """A UID of the form root.<UUID as an integer> (PS3.5 §B.2); well-known, empty and our own ones stay."""
+        """A UID root.<integer>, that of a UUID under 2.25 (PS3.5 §B.2); well-known ones and our own stay."""
         if not uid or uid in _WELL_KNOWN or self.is_uid(uid):
             return uid
-        head = bytearray(hmac.digest(self._uid_key, uid, "sha256")[: 16 - _UID_SEAL_BYTES])
-        # RFC 9562 §5.8: version 8 is for UUIDs of one's own making.
-        head[6] = head[6] & 0x0F | 0x80
-        head[8] = head[8] & 0x3F | 0x80
-        return self._root + str(uuid.UUID(bytes=bytes(head) + self._uid_seal(bytes(head))).int).encode(
-            "ascii"
-        )
+        head = bytearray(hmac.digest(self._uid_key, uid, "sha256")[: self._uid_bytes - self._uid_seal_bytes])
+        if self._is_uuid:
+            # RFC 9562 §5.8: version 8 is for UUIDs of one's own making.
+            head[6] = head[6] & 0x0F | 0x80
+            head[8] = head[8] & 0x3F | 0x80
+        number = int.from_bytes(bytes(head) + self._uid_seal(bytes(head)), "big")
+        return self._root + str(number).encode("ascii")
 
     def _uid_seal(self, head: bytes) -> bytes:
-        return hmac.digest(self._uid_key, b"seal\0" + head, "sha256")[:_UID_SEAL_BYTES]
+        return hmac.digest(self._uid_key, b"seal\0" + head, "sha256")[: self._uid_seal_bytes]
 
     def is_uid(self, uid: bytes) -> bool:
         """Whether we made a UID, under this root and secret."""
@@ -86,10 +90,10 @@ class Pseudonyms:
         if not uid.startswith(self._root) or not number.isdigit() or len(number) > 39 or number[:1] == b"0":
             return False
         value = int(number)
-        if value >> 128:
+        if value >> 8 * self._uid_bytes:
             return False
-        made = value.to_bytes(16, "big")
-        head, seal = made[:-_UID_SEAL_BYTES], made[-_UID_SEAL_BYTES:]
+        made = value.to_bytes(self._uid_bytes, "big")
+        head, seal = made[: -self._uid_seal_bytes], made[-self._uid_seal_bytes :]
         return hmac.compare_digest(seal, self._uid_seal(head))
 
     def patient(self, identifier: bytes) -> bytes:

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from rayline.plugin import dictionary
 from rayline_deid.options import Option
 
 
@@ -46,6 +47,13 @@ class ActionTable(NamedTuple):
     rows: dict[int, Row]
     repeating: dict[str, Row]
     private: Row
+
+    def vr(self, tag: int) -> str:
+        """The VR of a tag; of those too new for the dictionary, what the row's name gives away, else UN."""
+        row = self.rows.get(tag)
+        if row is None or dictionary.known(tag):
+            return dictionary.vr_of(tag)
+        return {"Sequence": "SQ", "DateTime": "DT"}.get(row.name.rpartition(" ")[2], "UN")
 
     def row(self, tag: int) -> Row | None:
         """The row that names a tag of an even group, also through a repeating group."""

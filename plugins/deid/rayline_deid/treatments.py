@@ -5,7 +5,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Final
 
-from rayline.plugin import EMPTY, KEEP, REMOVE, Descend, Element, Replace, Treatment, Treatments, dictionary
+from rayline.plugin import EMPTY, KEEP, REMOVE, Descend, Element, Replace, Treatment, Treatments
 from rayline_deid.codes import PUBLIC_SCHEMES, is_public_code, is_public_meaning, is_version
 from rayline_deid.dates import shifted
 from rayline_deid.patient import PatientScope
@@ -134,6 +134,7 @@ class _Values:
     """Treatments that replace values."""
 
     def __init__(self, profile: Profile) -> None:
+        self._vr = profile.table.vr
         self._words = profile.words
         self._dummies = profile.dummies
         self._oldest_years = profile.document.patients.oldest_years
@@ -154,9 +155,9 @@ class _Values:
             case Outcome.HASH:
                 return Replace(_hash)
             case Outcome.KEEP_VALID:
-                return Replace(self._where(_valid(tag), decision.otherwise))
+                return Replace(self._where(_valid(tag, self._vr(tag)), decision.otherwise))
             case Outcome.SHIFT:
-                return Replace(self._where(_shift(tag), decision.otherwise))
+                return Replace(self._where(_shift(self._vr(tag)), decision.otherwise))
             case Outcome.CLEAN:
                 return Replace(self._where(self._clean, decision.otherwise))
             case Outcome.LIMIT_AGE:
@@ -271,21 +272,17 @@ def _hash(element: Element, scope: PatientScope) -> bytes | None:
     return scope.pseudonyms.hash(original) if original else b""
 
 
-def _shift(tag: int) -> Function:
-    vr = dictionary.vr_of(tag)
-
+def _shift(vr: str) -> Function:
     def shift(element: Element, scope: PatientScope) -> bytes | None:
-        # Another VR than that of the dictionary means that it may not be a date at all.
-        return shifted(element.value, vr, scope.shift_days) if element.vr == vr else None
+        # Another VR than the attribute's means that it may not be a date at all; UN, that it is too new.
+        return shifted(element.value, vr, scope.shift_days) if element.vr in (vr, "UN") else None
 
     return shift
 
 
-def _valid(tag: int) -> Function:
-    vr = dictionary.vr_of(tag)
-
+def _valid(tag: int, vr: str) -> Function:
     def valid(element: Element, scope: PatientScope) -> bytes | None:
-        if element.vr != vr:
+        if element.vr not in (vr, "UN"):
             return None
         if vr in ("DA", "DT", "TM") or tag == TIMEZONE_OFFSET:
             return element.value if shifted(element.value, vr, 0) is not None else None
