@@ -87,7 +87,11 @@ class Received:
 
 @dataclass(frozen=True)
 class Stored:
-    """What was written into an import batch: the identity after de-identification."""
+    """What was written into an import batch: the identity after de-identification.
+
+    Attributes:
+        coerced: names of the rules that changed it before it was screened.
+    """
 
     batch_id: str
     sop_instance_uid: str
@@ -96,6 +100,7 @@ class Stored:
     sop_class_uid: str
     modality: str
     receipts: tuple[Receipt, ...]
+    coerced: tuple[str, ...] = ()
 
 
 class InstanceLedger:
@@ -150,6 +155,7 @@ class InstanceLedger:
             "sop_class_uid": stored.sop_class_uid,
             "modality": stored.modality,
             "receipts": receipts,
+            **({"coerced": list(stored.coerced)} if stored.coerced else {}),
         }
         hold = {
             "pk": self._uid_key(received.received_uid_hash or ""),

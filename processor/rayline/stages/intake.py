@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
+from rayline.dicom.coercion import coerce
 from rayline.dicom.content import WHOLE_BYTES, Content, InMemory
 from rayline.dicom.header import Header
 from rayline.dicom.identity import InstanceIdentity
@@ -39,6 +40,7 @@ class IntakeStage:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._limits = services.profile.intake.limits.limits()
 
     @hookimpl
     def on_uploaded(self, event: Uploaded, context: HookContext) -> None:
@@ -53,7 +55,7 @@ class IntakeStage:
         instance = Instance(b"")
         try:
             content, described = self._fetch(event)
-            instance = Instance(content)
+            instance = Instance(content, limits=self._limits)
             received = replace(received, content=fingerprint(content, described))
             self._accept(instance, received, context)
         except RejectedEvent as rejected:
@@ -87,12 +89,13 @@ class IntakeStage:
         return stored_object(s3, described, event.bucket, event.key, event.version_id), described
 
     def _accept(self, instance: Instance, received: Received, context: HookContext) -> None:
-        """Screen, transform and store an instance.
+        """Coerce, screen, transform and store an instance.
 
         Raises:
             RejectedEvent: screening, a transformer, the receipt rule or the UID rule refused it.
         """
         hooks = self._services.hooks()
+        instance, coerced = coerce(instance, self._services.profile.intake.coercion)
         rejection = hooks.screen(instance)
         if rejection is not None:
             raise RejectedEvent(rejection.reason, rejection.explanation, "screen_instance")
@@ -112,10 +115,15 @@ class IntakeStage:
                 ReasonCode.NOT_DEIDENTIFIED,
                 "no plugin left a de-identification receipt, which this site's profile requires",
             )
-        self._store(changed, received, _promised(instance.header), context)
+        self._store(changed, received, coerced, _promised(instance.header), context)
 
     def _store(
-        self, instance: Instance, received: Received, promised: int | None, context: HookContext
+        self,
+        instance: Instance,
+        received: Received,
+        coerced: tuple[str, ...],
+        promised: int | None,
+        context: HookContext,
     ) -> None:
         batches = self._services.batches
         identity = InstanceIdentity.of(instance.header)
@@ -128,6 +136,7 @@ class IntakeStage:
             sop_class_uid=identity.sop_class_uid,
             modality=identity.modality,
             receipts=instance.receipts,
+            coerced=coerced,
         )
         assert context.effect is not None
         # Before the instance is recorded: a crash in between repeats the touch, and never leaves it out.
