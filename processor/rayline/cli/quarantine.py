@@ -23,6 +23,8 @@ from rayline.quarantining.entries import Entry, Group, GroupBy, Selection, group
 from rayline.runtime import utc_now
 
 _LISTED = 100
+_WIDE = 150  # columns of a terminal on which each fact has a column of its own
+_REASONS_SHOWN = 4
 
 Stage = Annotated[str | None, typer.Option(help="Only this stage or hook, e.g. screen_instance.")]
 Reason = Annotated[str | None, typer.Option(help="Only this reason code.")]
@@ -81,7 +83,8 @@ def _list(
         _print_json(each.as_json() for each in entries)
         return
     more = bool(limit) and next(found, None) is not None
-    Console().print(_entry_table(entries, more=more))
+    console = Console()
+    console.print(_entry_table(entries, console.width, more=more))
     if more:
         typer.echo("there are more: --limit 0 lists all, --group-by reason counts them", err=True)
 
@@ -243,12 +246,21 @@ def _print_json(documents: Iterable[dict[str, Any]]) -> None:
         typer.echo(json.dumps(document, sort_keys=True))
 
 
-def _entry_table(entries: Sequence[Entry], *, more: bool) -> Table:
-    table = Table(
-        title=f"the newest {len(entries)} in quarantine" if more else f"{len(entries)} in quarantine"
-    )
+def _entry_table(entries: Sequence[Entry], width: int, *, more: bool) -> Table:
+    title = f"the newest {len(entries)} in quarantine" if more else f"{len(entries)} in quarantine"
+    table = Table(title=title, show_lines=width < _WIDE)
     # The id is what the other verbs want, so it is never cut.
     table.add_column("id", no_wrap=True)
+    if width < _WIDE:
+        table.add_column("reason", overflow="fold")
+        for each in entries:
+            study = f"study {each.study}" if each.study else ""
+            when = f"{_moment(each.quarantined_at)}, {_size(each.size_bytes)}"
+            table.add_row(
+                "\n".join(filter(None, (each.entry_id, when, study))),
+                f"{_plain(each.reason)} ({_plain(each.hook or each.stage)})\n{_plain(each.explanation)}",
+            )
+        return table
     table.add_column("quarantined", no_wrap=True)
     for column in ("stage", "reason", "explanation", "study"):
         table.add_column(column, overflow="fold")
@@ -272,22 +284,25 @@ def _group_table(groups: Sequence[Group], by: str) -> Table:
     table.add_column("entries", justify="right")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("oldest", no_wrap=True)
-    table.add_column("newest", no_wrap=True)
-    if by != GroupBy.REASON:
-        table.add_column("reasons", overflow="fold")
+    last = "newest" if by == GroupBy.REASON else "reasons"
+    table.add_column(last, overflow="fold")
     for each in groups:
-        row = [
+        table.add_row(
             _plain(each.value) or "not known",
             str(each.entries),
             _size(each.size_bytes),
             _moment(each.oldest),
-            _moment(each.newest),
-        ]
-        if by != GroupBy.REASON:
-            reasons = sorted(each.reasons.items(), key=lambda item: (-item[1], item[0]))
-            row.append(", ".join(f"{_plain(reason)} {count}" for reason, count in reasons))
-        table.add_row(*row)
+            _moment(each.newest) if by == GroupBy.REASON else _reasons(each),
+        )
     return table
+
+
+def _reasons(group: Group) -> str:
+    """The most frequent reasons, a line each."""
+    reasons = sorted(group.reasons.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"{count} {_plain(reason)}" for reason, count in reasons[:_REASONS_SHOWN]]
+    rest = sum(count for _, count in reasons[_REASONS_SHOWN:])
+    return "\n".join([*lines, f"{rest} for others"] if rest else lines)
 
 
 def _dry_run(entries: Sequence[Entry], what: str, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 
 from rayline.http_api.access import FirstThatKnows, Permission, Principal
+from rayline.http_api.gate import HEALTH_PATH, Gate, principal_of
 from rayline.http_api.limits import Rate, RateLimit, RequestFrame
 from rayline.http_api.problems import Problem, ProblemCode, ProblemRaised, answer_problems
 from rayline.http_api.quarantine_routes import quarantine_routes
@@ -30,22 +31,15 @@ def create_app(triage: Triage, authenticator: FirstThatKnows, *, rate: Rate = Ra
         authenticator: tells who sent a request; without one there is no API.
         rate: how often one person may ask.
     """
-    limit = RateLimit(rate)
 
-    def authenticated(request: Request) -> Principal:
-        principal = authenticator.authenticate(request.headers)
-        request.state.principal = principal.name
-        if not limit.allows(principal.name):
-            raise ProblemRaised(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                ProblemCode.TOO_MANY_REQUESTS,
-                "too many requests; wait a second",
-                {"Retry-After": "1"},
-            )
+    def known(request: Request) -> Principal:
+        principal = principal_of(request.scope)
+        if principal is None:
+            raise RuntimeError("a request has come past the gate")
         return principal
 
     def require(permission: Permission) -> Callable[[Principal], Principal]:
-        def permitted(principal: Annotated[Principal, Depends(authenticated)]) -> Principal:
+        def permitted(principal: Annotated[Principal, Depends(known)]) -> Principal:
             if permission not in principal.permissions:
                 raise ProblemRaised(
                     HTTPStatus.FORBIDDEN,
@@ -70,17 +64,18 @@ def create_app(triage: Triage, authenticator: FirstThatKnows, *, rate: Rate = Ra
     app.include_router(quarantine_routes(triage, require))
 
     @app.get("/api/v1/openapi.json", include_in_schema=False)
-    def openapi(_: Annotated[Principal, Depends(authenticated)]) -> dict[str, Any]:
+    def openapi() -> dict[str, Any]:
         """The description of this API."""
         return app.openapi()
 
-    @app.get("/api/v1/health", include_in_schema=False)
+    @app.get(HEALTH_PATH, include_in_schema=False)
     def health() -> Response:
         """Whether the API answers; the one route that is open, for load balancers."""
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     answer_problems(app)
-    app.add_middleware(RequestFrame)
+    app.add_middleware(Gate, authenticator=authenticator, rate_limit=RateLimit(rate))
+    app.add_middleware(RequestFrame)  # the outermost
     return app
 
 

@@ -113,7 +113,7 @@ class RequestFrame:
                 method=scope["method"],
                 route=getattr(scope.get("route"), "path", ""),
                 status=status,
-                by=scope.get("state", {}).get("principal", ""),
+                by=getattr(scope.get("state", {}).get("principal"), "name", ""),
                 seconds=round(self._monotonic() - began, 3),
             )
 

@@ -1,8 +1,9 @@
 """Errors as RFC 9457 problem details: a code for machines, a sentence for people, and nothing of the input."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,7 +14,6 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from rayline.errors import RaylineError
-from rayline.http_api.access import AuthenticationUnavailable, NotAuthenticated
 from rayline.observability.logs import failure_fields
 from rayline.quarantine import NotInQuarantine
 from rayline.release import NotReleasable
@@ -104,9 +104,9 @@ def failed_response() -> JSONResponse:
 Answer = Callable[[Request, Exception], Awaitable[JSONResponse]]
 
 
-def _answer(status: HTTPStatus, code: ProblemCode, detail: str = "", **headers: str) -> Answer:
+def _answer(status: HTTPStatus, code: ProblemCode, detail: str = "") -> Answer:
     async def answer(_request: Request, error: Exception) -> JSONResponse:
-        return problem_response(status, code, detail or str(error), headers or None)
+        return problem_response(status, code, detail or str(error))
 
     return answer
 
@@ -114,6 +114,11 @@ def _answer(status: HTTPStatus, code: ProblemCode, detail: str = "", **headers: 
 async def _raised(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemRaised)
     return problem_response(error.status, error.code, error.detail, error.headers)
+
+
+def _where(problem: Mapping[str, Any]) -> str:
+    known = problem["loc"][:-1] if problem["type"] == "extra_forbidden" else problem["loc"]
+    return ".".join(map(str, known))
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -153,12 +158,6 @@ def answer_problems(app: FastAPI) -> None:
         ProblemRaised: _raised,
         RequestValidationError: _invalid,
         StarletteHTTPException: _http,
-        NotAuthenticated: _answer(
-            HTTPStatus.UNAUTHORIZED, ProblemCode.NOT_AUTHENTICATED, **{"WWW-Authenticate": "Bearer"}
-        ),
-        AuthenticationUnavailable: _answer(
-            HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.AUTHENTICATION_UNAVAILABLE, **{"Retry-After": "5"}
-        ),
         NotInQuarantine: _answer(
             HTTPStatus.NOT_FOUND, ProblemCode.NOT_IN_QUARANTINE, "there is nothing in quarantine by that id"
         ),
