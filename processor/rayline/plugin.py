@@ -27,7 +27,8 @@ from rayline.dicom import dictionary
 from rayline.dicom.content import Content, InMemory, LocalFile, Piece, Spliced, Stretch
 from rayline.dicom.header import Attributes, Header, read_header
 from rayline.dicom.instance import Instance, Receipt
-from rayline.dicom.rewriting import (
+from rayline.dicom.rewriting import rewrite
+from rayline.dicom.rules import (
     EMPTY,
     KEEP,
     REMOVE,
@@ -40,7 +41,6 @@ from rayline.dicom.rewriting import (
     Rules,
     Treatment,
     Treatments,
-    rewrite,
 )
 from rayline.environment import environment_secret
 from rayline.errors import ConfigurationError, RejectedEvent, RetryableError

@@ -94,6 +94,10 @@ class Attributes:
         length = element.end - element.value
         return self._windows.read(element.value, length if most is None else min(most, length))
 
+    def read(self, start: int, length: int) -> bytes:
+        """Bytes of ``body``, from a window where one holds them."""
+        return self._windows.read(start, length)
+
     def has_value(self, tag: int) -> bool:
         """Whether the element is there and is not empty: a sequence with an item, a value that is not all padding."""
         element = self.elements.get(tag)
