@@ -141,3 +141,20 @@ def minimal_image(
         Element(0x00280103, "US", writer.us(0)),
         Element(0x7FE00010, "OW", bytes(range(rows * columns % 256)) * 2 if rows * columns < 256 else b""),
     ]
+
+
+def changed(
+    elements: Sequence[Element], *others: Element, without: Sequence[int] = (), sop_class: str = ""
+) -> list[Element]:
+    """The elements with others in place of, or beside, those of the same tag, and without some."""
+    if sop_class:
+        others = (*others, Element(0x00080016, "UI", sop_class.encode()))
+    by_tag = {each.tag: each for each in (*elements, *others) if each.tag not in without}
+    return [by_tag[tag] for tag in sorted(by_tag)]
+
+
+def fragments(*values: bytes) -> bytes:
+    """Pixel data in fragments with its header and delimiter, the basic offset table first (PS3.5 §A.4)."""
+    items = b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(value)) + value for value in values)
+    opening = struct.pack("<HH", 0x7FE0, 0x0010) + b"OB\0\0" + struct.pack("<L", 0xFFFFFFFF)
+    return opening + items + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
