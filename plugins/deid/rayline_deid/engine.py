@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
-from rayline.plugin import Content, FileMeta, Insertion, Plan, RejectedEvent, rewrite
+from rayline.plugin import (
+    Content,
+    Element,
+    FileMeta,
+    Insertion,
+    Plan,
+    RejectedEvent,
+    Replace,
+    Treatment,
+    rewrite,
+)
 from rayline_deid.document import Action
 from rayline_deid.options import BASIC_METHOD, METHODS, Option
 from rayline_deid.patient import PatientScope, patient_facts, patient_scope
@@ -88,11 +98,13 @@ class DeidRules:
                 "clean_recognizable_visual_features",
             )
         scope = patient_scope(self._profile, self._pseudonyms, facts)
+        treatments = treatments_of(self._profile)
+        instance = Element(SOP_INSTANCE_UID, "UI", facts.get(SOP_INSTANCE_UID) or meta.sop_instance_uid, 0)
         return Plan(
-            treatments=treatments_of(self._profile),
+            treatments=treatments,
             scope=scope,
             sop_class_uid=facts.get(SOP_CLASS_UID) or meta.sop_class_uid,
-            sop_instance_uid=scope.uid(facts.get(SOP_INSTANCE_UID) or meta.sop_instance_uid),
+            sop_instance_uid=_replaced(treatments.of[SOP_INSTANCE_UID], instance, scope),
             insertions=tuple(self._insertions(scope, facts)),
         )
 
@@ -108,6 +120,12 @@ class DeidRules:
         if ROWS in facts and Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in self._applied:
             written.append(Insertion(RECOGNIZABLE_VISUAL_FEATURES, "CS", b"NO"))
         return written
+
+
+def _replaced(treatment: Treatment, element: Element, scope: PatientScope) -> bytes:
+    """The value that the data set will have too."""
+    after = treatment.function(element, scope) if isinstance(treatment, Replace) else element.value
+    return (after or b"").strip(b"\0 ")
 
 
 def _method_attributes(profile: Profile, applied: frozenset[Option]) -> tuple[Insertion, ...]:

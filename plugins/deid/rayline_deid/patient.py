@@ -1,6 +1,6 @@
 """Whose file it is: what every value of one file is replaced by, found from its header."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rayline_deid.options import Option
@@ -25,7 +25,6 @@ class PatientScope:
 
     Attributes:
         pseudonyms: under the profile's UID root and prefix.
-        uid: the UID in place of one, itself where the profile retains UIDs.
         patient: the patient's pseudonym.
         shift_days: what is added to the patient's dates.
         identifiers: parts of the identifying values of the header, in lower case.
@@ -33,7 +32,6 @@ class PatientScope:
     """
 
     pseudonyms: Pseudonyms
-    uid: Callable[[bytes], bytes]
     patient: bytes
     shift_days: int
     identifiers: frozenset[str]
@@ -76,7 +74,6 @@ def patient_scope(profile: Profile, pseudonyms: Pseudonyms, facts: Mapping[int, 
         identifiers = identifier_parts(facts[tag] for tag in IDENTIFYING if tag in facts)
     return PatientScope(
         pseudonyms=pseudonyms,
-        uid=(lambda uid: uid) if profile.retains_uids else pseudonyms.uid,
         patient=patient,
         shift_days=shift_days,
         identifiers=identifiers,

@@ -477,11 +477,6 @@ class Profile:
 
     # -- the whole ---------------------------------------------------------------------------------------------
 
-    @property
-    def retains_uids(self) -> bool:
-        """Whether UIDs stay as they are."""
-        return Option.RETAIN_UIDS in self.options
-
     def warnings(self) -> list[str]:
         """What is allowed, and yet should be known."""
         return list(_warnings(self))

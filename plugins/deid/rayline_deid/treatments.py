@@ -256,7 +256,7 @@ _CODED: Final = _CODE_VALUES | {_CODING_SCHEME_DESIGNATOR, _CODING_SCHEME_VERSIO
 
 def _mapped_uid(element: Element, scope: PatientScope) -> bytes | None:
     uids = [uid.strip(b"\0 ") for uid in element.value.split(b"\\")]
-    return b"\\".join(map(scope.uid, uids))
+    return b"\\".join(map(scope.pseudonyms.uid, uids))
 
 
 def _pseudonym(element: Element, scope: PatientScope) -> bytes | None:
