@@ -25,8 +25,10 @@ from support.part10 import (
     Writer,
     minimal_image,
 )
-from support.sentinels import CLINICAL, DATA_SET_TAGS, TABLE, Sentinels, inflated, survivors, vr_of
+from support.sentinels import CLINICAL, DATA_SET_TAGS, OPTIONS, TABLE, Sentinels, inflated, survivors, vr_of
 from support.shared_data import ROOT, part10_files, shared
+
+import rayline_deid
 
 SYNTAXES = [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED]
 ENCODINGS = [
@@ -284,6 +286,63 @@ def test_no_name_survives_in_any_character_set(character_set: bytes, codec: str)
         for each in (part.encode(codec), part.encode("utf-8"), part.encode("utf-16-le"))
         if each in after
     ]
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+def with_options(*options: str) -> rayline_deid.DeidSettings:
+    """The plugin's settings with options of PS3.15 §E.3 by their names in table and profile."""
+    chosen: dict[str, object] = {}
+    for option in options:
+        if option in ("retain_full_dates", "retain_modified_dates"):
+            chosen["retain_longitudinal_temporal_information"] = option.split("_")[1]
+        else:
+            chosen[option] = True
+    return rayline_deid.DeidSettings.model_validate({"profile": {"options": chosen}})
+
+
+@pytest.mark.parametrize("values", ["odd", "valid"])
+@pytest.mark.parametrize("option", sorted({option for columns in OPTIONS.values() for option in columns}))
+def test_an_option_lets_out_only_what_its_column_keeps(option: str, values: str) -> None:
+    writer, sentinels = Writer(undefined=True), Sentinels()
+    make = odd_values(sentinels) if values == "odd" else valid_values(sentinels, writer, None)
+    tags: dict[bytes, int] = {}
+
+    def value(tag: int, vr: str) -> bytes:
+        made = make(tag, vr)
+        tags[made] = tag
+        return made
+
+    image = minimal_image(writer)
+    own = {each.tag for each in image}
+    hidden = {each.tag for each in hidden_elsewhere(Sentinels(), writer)}
+    listed = [tag for tag in DATA_SET_TAGS if tag not in own | hidden]
+    content = writer.file(
+        [
+            *image,
+            *(identifying(tag, vr_of(tag), value) for tag in listed),
+            *hidden_elsewhere(sentinels, writer),
+            nested(*(identifying(tag, vr_of(tag), value) for tag in listed)),
+        ]
+    )
+
+    after = transformed(content, with_options(option))
+
+    left = [each for each in sentinels.values if each in after]
+    kept = {int(tag, 16) for tag, columns in OPTIONS.items() if columns.get(option) == "K"}
+    if option == "retain_uids":
+        # A UID that the table misses is mapped where the others are, and stays where they stay.
+        left = [each for each in left if not each.startswith(b"1.2.777777.")]
+    if option == "retain_modified_dates":
+        # Days are added, so the time of the day stays (PS3.15 §E.3.6).
+        kept |= {tag for tag in tags.values() if vr_of(tag) == "TM"}
+    beyond = {tag for tag in tags.values() if f"{tag:08X}" not in TABLE}
+    assert [f"{tags.get(each, 0):08X}" for each in left if tags.get(each) not in kept | beyond] == []
+    # Codes of items that the option keeps are no row of the table; nothing else may be beyond it.
+    assert {tags[each] for each in left if tags[each] in beyond} <= {0x00080100, 0x00080104, 0x0040A160}
+    if kept and values == "valid":
+        assert [each for each in sentinels.values if each in after]
 
 
 # --- what stays ---------------------------------------------------------------------------------------------------

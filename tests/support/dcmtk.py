@@ -1,4 +1,4 @@
-"""dcmtk's storescp: an SCP that others wrote, to prove C-STORE against."""
+"""dcmtk's programs, which others wrote: storescp to prove C-STORE against, dcmdump to read our files."""
 
 import os
 import shutil
@@ -15,13 +15,23 @@ import pytest
 @pytest.fixture(scope="session")
 def dcmtk_storescp() -> str:
     """dcmtk's storescp; pynetdicom installs another program of that name, so the path is spelled out."""
-    path = "/usr/bin/storescp"
+    return _program("storescp", "C-STORE was not proven against it")
+
+
+@pytest.fixture(scope="session")
+def dcmtk_dcmdump() -> str:
+    """dcmtk's dcmdump, which reads DICOM files independently of us and of pydicom."""
+    return _program("dcmdump", "what we write was not read by it")
+
+
+def _program(name: str, unproven: str) -> str:
+    path = f"/usr/bin/{name}"
     if not Path(path).exists() and shutil.which("apt-get") and os.geteuid() == 0:
         subprocess.run(
             ["apt-get", "install", "-y", "-q", "dcmtk"], capture_output=True, timeout=300, check=False
         )
     if not Path(path).exists():
-        pytest.skip("dcmtk absent and not installable: C-STORE was not proven against it")
+        pytest.skip(f"dcmtk absent and not installable: {unproven}")
     return path
 
 
