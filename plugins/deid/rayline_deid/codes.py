@@ -51,7 +51,7 @@ PUBLIC_SCHEMES: Final = frozenset(
 
 # How codes of the large public terminologies are written; none of these patterns takes a bare number.
 _WRITTEN: Final = re.compile(
-    r"[A-Z]-[0-9A-F]{4,5}"  # SNOMED RT
+    r"[A-Z][0-9]?-[0-9A-F]{4,6}"  # SNOMED RT
     r"|RID\d{1,6}|RPID\d{1,6}"  # RadLex
     r"|[A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?"  # ICD-10
 )
@@ -88,6 +88,8 @@ def _concepts() -> _Concepts:
 
 def is_public_code(code: str) -> bool:
     """Whether a code value is one of PS3.16, or can only be one of SNOMED, LOINC, RadLex or ICD-10."""
+    if not code:
+        return False
     if code in _concepts().codes or _WRITTEN.fullmatch(code):
         return True
     loinc = _LOINC.fullmatch(code)

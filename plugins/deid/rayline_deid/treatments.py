@@ -221,10 +221,11 @@ class _Values:
             element.tag,
             PUBLIC_SCHEMES.__contains__ if element.tag == _CODING_SCHEME_DESIGNATOR else is_public_code,
         )
-        if is_public(text):
-            # A meaning is made of words; a code that is also the patient's number would be a number.
-            is_number = text.isdigit() and text in scope.identifiers
-            return None if is_number else element.value
+        names_the_patient = element.tag != _CODE_MEANING and holds_identifier(
+            element.value, scope.identifiers
+        )
+        if is_public(text) and not names_the_patient:
+            return element.value
         return self._clean(element, scope) if element.tag == _CODE_MEANING else None
 
     def safe_private(self, vr: str) -> Treatment:
