@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 INSTANCES := 500
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo chaos test lint types imports tests bench check-data clean
+.PHONY: help setup demo chaos test lint types imports tests bench fuzz check-data clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -54,6 +54,9 @@ test: lint types imports tests  ## everything that CI runs
 bench: setup  ## measure Rayline on this machine; ONLY=dispatch EVENTS=2000 ROUNDS=5
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
+
+fuzz: setup  ## search for files that break the intake, for a minute; SECONDS=600 for longer
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(if $(SECONDS),$(SECONDS),60)
 
 clean:  ## remove what the demo and the tests wrote
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage*
