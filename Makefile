@@ -51,9 +51,9 @@ tests: setup  ## the tests alone; PYTEST_ARGS passes options on
 
 test: lint types imports tests  ## everything that CI runs
 
-bench: setup  ## measure Rayline on this machine; ONLY=dispatch EVENTS=2000 ROUNDS=5
+bench: setup  ## measure Rayline on this machine; ONLY=dispatch|intake EVENTS=2000 FILES=6000 ROUNDS=5
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
-		$(if $(ROUNDS),--rounds $(ROUNDS))
+		$(if $(FILES),--files $(FILES)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 fuzz: setup  ## search for files that break the intake, for a minute; SECONDS=600 for longer
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(if $(SECONDS),$(SECONDS),60)
