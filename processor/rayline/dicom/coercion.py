@@ -22,14 +22,15 @@ from rayline.errors import RejectedEvent
 
 
 class CoercionRule(StrEnum):
-    """What may be mended; each comment is what the rule does."""
+    """What may be mended, in this order; each comment is what the rule does."""
 
+    # Native pixel data of odd length gets the byte that PS3.5 §8.2 pads it with, also where only the file lacks it.
+    # First, because such a file cannot be read before.
+    PIXEL_DATA_PADDING = "pixel_data_padding"
     # MediaStorageSOPClassUID and MediaStorageSOPInstanceUID become those of the data set (PS3.10 §7.1).
     FILE_META_SOP_UIDS = "file_meta_sop_uids"
     # FileMetaInformationGroupLength becomes the length of what follows it (PS3.10 §7.1).
     FILE_META_GROUP_LENGTH = "file_meta_group_length"
-    # Native pixel data of odd length gets the byte that PS3.5 §8.2 pads it with, also where only the file lacks it.
-    PIXEL_DATA_PADDING = "pixel_data_padding"
     # An absent or empty Modality becomes the one of the SOP class (PS3.3 §C.7.3.1.1.1).
     MODALITY_OF_SOP_CLASS = "modality_of_sop_class"
     # Blanks and NULLs around UIDs of the data set's top level go (PS3.5 §9.1).
@@ -79,19 +80,18 @@ class _Edit(NamedTuple):
     replacement: bytes
 
 
-def _edited(header: Header, source: Content, edits: Collection[_Edit]) -> Content | None:
-    """The source with edits of its top level, none of which overlap; None where there are none.
+def _edited(header: Header, source: Content, edits: Mapping[int, _Edit]) -> Content | None:
+    """The source with edits of its top level, by tag, none of which overlap; None where there are none.
 
     A group length (PS3.5 §7.2, retired) of a group that changes goes, since it would be wrong.
     """
     if not edits:
         return None
-    changed = {each.start for each in edits}
-    groups = {tag >> 16 for tag, element in header.elements.items() if element.position in changed}
-    stale = (header.elements[group << 16] for group in groups if group << 16 in header.elements)
+    group_lengths = {tag & 0xFFFF0000 for tag in edits} & header.elements.keys()
+    stale = {_Edit(header.elements[tag].position, header.elements[tag].end, b"") for tag in group_lengths}
     pieces: list[Piece] = []
     position = 0
-    for start, end, replacement in sorted({*edits, *(_Edit(each.position, each.end, b"") for each in stale)}):
+    for start, end, replacement in sorted({*edits.values(), *stale}):
         pieces += [Stretch(source, position, start - position), replacement]
         position = end
     pieces.append(Stretch(source, position, source.size - position))
@@ -105,6 +105,8 @@ _SOP_INSTANCE_UID: Final = 0x00080018
 _MODALITY: Final = 0x00080060
 # SOP Class, SOP Instance, Study Instance, Series Instance and Frame of Reference UID.
 _UIDS: Final = (_SOP_CLASS_UID, _SOP_INSTANCE_UID, 0x0020000D, 0x0020000E, 0x00200052)
+_BLANKS: Final = b" \t\r\n\0"
+_LONGEST_UID_VALUE: Final = 256
 # The file meta information's and the data set's tag of each UID that stands in both.
 _UIDS_IN_BOTH: Final = {0x00020002: _SOP_CLASS_UID, 0x00020003: _SOP_INSTANCE_UID}
 
@@ -176,13 +178,10 @@ def _pixel_data_padding(instance: Instance) -> Content | None:
         return None
     if not _is_editable(header, source):
         return None
-    vr = element.vr
-    longer = header.encoding.write_header(PIXEL_DATA, vr, element.length + 1)
-    return _edited(
-        header,
-        source,
-        [_Edit(element.position, element.value, longer), _Edit(element.end, element.end, b"\0")],
-    )
+    longer = header.encoding.write_header(PIXEL_DATA, element.vr, element.length + 1)
+    value = Stretch(source, element.value, element.length)
+    rest = Stretch(source, element.end, source.size - element.end)
+    return Spliced([Stretch(source, 0, element.position), longer, value, b"\0", rest])
 
 
 def _with_byte_at_the_end(instance: Instance) -> Content | None:
@@ -202,7 +201,7 @@ def _modality_of_sop_class(instance: Instance) -> Content | None:
     modality = MODALITY_OF.get(header.text(_SOP_CLASS_UID))
     if modality is None or header.has_value(_MODALITY) or not _is_editable(header, source):
         return None
-    return _edited(header, source, [_put(header, _MODALITY, "CS", modality.encode("ascii"))])
+    return _edited(header, source, {_MODALITY: _put(header, _MODALITY, "CS", modality.encode("ascii"))})
 
 
 def _put(header: Header, tag: int, vr: str, value: bytes) -> _Edit:
@@ -220,18 +219,15 @@ def _uid_blanks(instance: Instance) -> Content | None:
     header, source = instance.header, instance.source
     if not _is_editable(header, source):
         return None
-    edits = []
+    edits = {}
     for tag in _UIDS:
         raw = header.raw(tag, _LONGEST_UID_VALUE)
         uid = raw.strip(_BLANKS)
         # One NULL at the end is the padding of PS3.5 §9.1.
         if uid and raw not in (uid, uid + b"\0") and len(raw) < _LONGEST_UID_VALUE:
-            edits.append(_put(header, tag, "UI", uid))
+            edits[tag] = _put(header, tag, "UI", uid)
     return _edited(header, source, edits)
 
-
-_BLANKS: Final = b" \t\r\n\0"
-_LONGEST_UID_VALUE: Final = 256
 
 # -- character sets --------------------------------------------------------------------------------------------
 
@@ -262,9 +258,8 @@ def _character_set(instance: Instance) -> Content | None:
         # By the top level alone: a sequence's texts are by whoever wrote the rest.
         texts = (header.raw(tag, _LONGEST_TEXT) for tag in header.elements if header.vr(tag) in _TEXT_VRS)
         meant = ["ISO_IR 192" if all(map(_is_utf_8, texts)) else "ISO_IR 100"]
-    return _edited(
-        header, source, [_put(header, SPECIFIC_CHARACTER_SET, "CS", "\\".join(meant).encode("ascii"))]
-    )
+    term = "\\".join(meant).encode("ascii")
+    return _edited(header, source, {SPECIFIC_CHARACTER_SET: _put(header, SPECIFIC_CHARACTER_SET, "CS", term)})
 
 
 def _meant(term: str) -> str:
