@@ -30,7 +30,8 @@ _PARALLEL_PARTS = 4
 _FIRST_BLOCK = 512 * _KIB
 _SMALLEST_BLOCK = 16 * _KIB
 _LARGEST_BLOCK = 4 * _MIB
-_BLOCKS_KEPT = 4
+_PARALLEL_BLOCKS = 4
+_BLOCKS_KEPT = 2 * _PARALLEL_BLOCKS
 _NEAR = _MIB  # to read past this many bytes takes no longer than another request
 
 
@@ -74,11 +75,13 @@ class StoredObject(Content):
             return b""
         if length > _LARGEST_BLOCK:
             return self._range(start, length)
+        found = []
         with self._lock:
-            found = self._held(start, length)
-            # A read that begins in a block and ends behind it asks for the rest alone.
-            rest = length - len(found)
-            return found + self._next_block(start + len(found), rest)[:rest] if rest else found
+            while length:
+                piece = (self._held(start, length) or self._next_block(start, length))[:length]
+                found.append(piece)
+                start, length = start + len(piece), length - len(piece)
+        return found[0] if len(found) == 1 else b"".join(found)
 
     def _held(self, start: int, length: int) -> bytes:
         """As much of a stretch as the block that it begins in has; the rest may be in none."""
@@ -92,12 +95,22 @@ class StoredObject(Content):
         if self._blocks:
             goes_on = 0 <= start - self._end <= _NEAR
             self._read_ahead = min(2 * self._read_ahead, _LARGEST_BLOCK) if goes_on else _SMALLEST_BLOCK
-        block = self._range(start, min(max(length, self._read_ahead), self.size - start))
-        self._end = start + len(block)
-        self._blocks[start] = block
-        if len(self._blocks) > _BLOCKS_KEPT:
+        # Whoever has read on for so long is likely to read to the end, e.g. from fragment to fragment.
+        count = _PARALLEL_BLOCKS if self._read_ahead == _LARGEST_BLOCK else 1
+        size = max(length, self._read_ahead)
+        wanted = range(start, min(start + count * size, self.size), size)
+        blocks = self._ranges([(begin, min(size, self.size - begin)) for begin in wanted])
+        self._blocks |= dict(zip(wanted, blocks, strict=True))
+        self._end = wanted[-1] + len(blocks[-1])
+        while len(self._blocks) > _BLOCKS_KEPT:
             self._blocks.popitem(last=False)
-        return block
+        return blocks[0]
+
+    def _ranges(self, wanted: list[tuple[int, int]]) -> list[bytes]:
+        if len(wanted) == 1:
+            return [self._range(*wanted[0])]
+        with ThreadPoolExecutor(len(wanted), thread_name_prefix="range") as executor:
+            return list(executor.map(self._range, *zip(*wanted, strict=True)))
 
     def _range(self, start: int, length: int) -> bytes:
         wanted = f"bytes={start}-{start + length - 1}"

@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
+from rayline.dicom.before_pixels import header_before_pixels
 from rayline.dicom.coercion import coerce
 from rayline.dicom.content import WHOLE_BYTES, Content, InMemory
 from rayline.dicom.header import Header
@@ -115,18 +116,20 @@ class IntakeStage:
                 ReasonCode.NOT_DEIDENTIFIED,
                 "no plugin left a de-identification receipt, which this site's profile requires",
             )
-        self._store(changed, received, coerced, _promised(instance.header), context)
+        header = header_before_pixels(changed, instance)
+        self._store(changed, header, received, coerced, _promised(instance.header), context)
 
     def _store(
         self,
         instance: Instance,
+        header: Header,
         received: Received,
         coerced: tuple[str, ...],
         promised: int | None,
         context: HookContext,
     ) -> None:
         batches = self._services.batches
-        identity = InstanceIdentity.of(instance.header)
+        identity = InstanceIdentity.of(header)
         batch_id = batches.store(received.instance_id, instance.source)
         stored = Stored(
             batch_id=batch_id,
