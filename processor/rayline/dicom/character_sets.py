@@ -34,9 +34,8 @@ CHARACTER_SETS: Final = frozenset(_PLAIN) | _EXTENSIBLE
 
 def decode(raw: bytes, terms: Sequence[str]) -> str:
     """Text in the character sets that ``terms`` name; what cannot be decoded is replaced, never refused."""
-    plain = _PLAIN.get(terms[0] if terms else "")
-    if len(terms) <= 1 or not any(term in _EXTENSIBLE for term in terms):
-        return raw.decode(plain or "latin_1", "replace")
+    if not any(term in _EXTENSIBLE for term in terms):
+        return raw.decode(_PLAIN.get(terms[0] if terms else "", "latin_1"), "replace")
     # Only code extensions need it, and importing it takes longer than reading many headers.
     from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 

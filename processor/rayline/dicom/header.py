@@ -33,6 +33,8 @@ _LONGEST_META: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 64 * 1024
 _INFLATED_CHUNK: Final = 1024 * 1024
 _DELIMITER_BYTES: Final = 8
+# PS3.5 §6.1.2.5: what begins code extensions, which may be of 7 bits.
+_ESCAPE: Final = b"\x1b"
 # PS3.5 table 6.2-1: VRs whose values are text, padded with a space or NULL.
 _PADDED_VRS: Final = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
@@ -110,7 +112,8 @@ class Attributes:
     def text(self, tag: int) -> str:
         """The value as text without padding, of which the first 64 KB count; empty where absent."""
         raw = self.raw(tag, _LONGEST_TEXT).strip(b"\0 ")
-        return raw.decode("ascii") if raw.isascii() else decode(raw, self.character_sets)
+        plain = raw.isascii() and _ESCAPE not in raw
+        return raw.decode("ascii") if plain else decode(raw, self.character_sets)
 
     def texts(self, tag: int) -> list[str]:
         """The values of a multi-valued text without padding (PS3.5 §6.4); none where absent or empty."""
