@@ -86,6 +86,12 @@ def _bytes(data: bytes, chance: random.Random) -> bytes:
 Change = Callable[[bytes, list[Place], random.Random, str], bytes]
 
 
+def _somewhere(found: list[Place], chance: random.Random) -> Place:
+    """More often where no sequence's length becomes wrong by a change."""
+    outer = [place for place in found if len(place.path) == 1 and place.tag >> 16 != 0xFFFE]
+    return chance.choice(outer if outer and chance.random() < 0.7 else found)
+
+
 def _length(body: bytes, found: list[Place], chance: random.Random, syntax: str) -> bytes:
     place = chance.choice(found)
     order = ">" if syntax == EXPLICIT_BIG else "<"
@@ -109,7 +115,7 @@ def _tag(body: bytes, found: list[Place], chance: random.Random, syntax: str) ->
 
 
 def _value(body: bytes, found: list[Place], chance: random.Random, syntax: str) -> bytes:
-    place = chance.choice(found)
+    place = _somewhere(found, chance)
     if place.end - place.value in (2, 4) and chance.random() < 0.5:
         value = (chance.choice(NUMBERS) * 2)[: place.end - place.value]
     else:
@@ -119,7 +125,7 @@ def _value(body: bytes, found: list[Place], chance: random.Random, syntax: str) 
 
 
 def _again(body: bytes, found: list[Place], chance: random.Random, syntax: str) -> bytes:
-    place, other = chance.choice(found), chance.choice(found)
+    place, other = _somewhere(found, chance), _somewhere(found, chance)
     return (
         body[: other.start]
         + body[place.start : place.end] * chance.choice((1, 1, 2, 50))
@@ -128,7 +134,7 @@ def _again(body: bytes, found: list[Place], chance: random.Random, syntax: str) 
 
 
 def _gone(body: bytes, found: list[Place], chance: random.Random, syntax: str) -> bytes:
-    place = chance.choice(found)
+    place = _somewhere(found, chance)
     return body[: place.start] + body[place.end :]
 
 
@@ -147,7 +153,7 @@ def _swapped(body: bytes, found: list[Place], chance: random.Random, syntax: str
 
 def _wrapped(body: bytes, found: list[Place], chance: random.Random, syntax: str) -> bytes:
     """Put an element into a sequence, of defined or undefined length, once or often."""
-    place = chance.choice(found)
+    place = _somewhere(found, chance)
     order = ">" if syntax == EXPLICIT_BIG else "<"
     inner = body[place.start : place.end]
     tag = chance.choice([0x00081140, 0x52009229, 0x00091010, 0x0040A730, 0x00101002, 0x0018FFF0])
@@ -172,7 +178,7 @@ def _wrapped(body: bytes, found: list[Place], chance: random.Random, syntax: str
 
 def _inserted(body: bytes, found: list[Place], chance: random.Random, syntax: str) -> bytes:
     """A new element, identifying more often than not."""
-    place = chance.choice(found)
+    place = _somewhere(found, chance)
     tag = chance.choice(TAGS)
     value = chance.choice([*TEXTS, SENTINEL, SENTINEL])
     value += b" " * (len(value) & 1)

@@ -56,6 +56,8 @@ def check(data: bytes) -> str:
     found = passage(data, settings)
     if found.reason and (not found.explanation or not found.explanation.isprintable()):
         raise Finding(f"explanation {found.explanation!r}")
+    if found.stage == "screen":
+        _check_alone(data, settings)
     if found.stage == "readback":
         raise Finding(f"the output is refused: {found.reason}: {found.explanation}")
     if found.output is not None:
@@ -74,6 +76,17 @@ def check(data: bytes) -> str:
     if seconds > CPU_SECONDS:
         raise Finding(f"{seconds:.1f} s of CPU time")
     return found.reason
+
+
+def _check_alone(data: bytes, settings: rayline_deid.DeidSettings) -> None:
+    """De-identification also works alone, on files that nobody screened."""
+    try:
+        output = transformed(data, settings)
+    except RaylineError:
+        return
+    leaks = leaked(output)
+    if leaks:
+        raise Finding(f"leak without screening at {leaks[0]}")
 
 
 def leaked(output: bytes) -> list[str]:

@@ -957,7 +957,7 @@ for _what, _value in NAMES.items():
     )
     hostile(
         f"Modality: {_what}",
-        lambda v=_value: image(modality=v[:16]),
+        lambda v=_value: image(modality=v.replace(SENTINEL, b"Jane")[:16]),
         "MODALITY_NOT_ALLOWED",
         "MISSING_ATTRIBUTE",
         "INVALID_VALUE",
@@ -1486,8 +1486,9 @@ hostile(
     "INVALID_VALUE",
 )
 hostile(
-    "a report of 100,000 texts",
+    "a report of 70,000 texts",
     lambda: image(
+        element(0x0040A040, "CS", b"CONTAINER"),
         element(
             0x0040A730,
             "SQ",

@@ -54,7 +54,7 @@ def passage(source: bytes | Content, settings: BaseModel | None = None) -> Passa
     if reason:
         return Passage(reason, explanation, None, "screen")
     try:
-        output = rayline_deid.transform_instance(Instance(source), context(settings)).source
+        output = deidentified(source, settings)
     except RejectedEvent as refusal:
         return Passage(refusal.reason, refusal.explanation, None, "transform")
     except RaylineError as error:
@@ -63,10 +63,15 @@ def passage(source: bytes | Content, settings: BaseModel | None = None) -> Passa
     return Passage(reason, explanation, output, "readback" if reason else "")
 
 
-def transformed(content: bytes, settings: BaseModel | None = None) -> bytes:
+def deidentified(source: bytes | Content, settings: BaseModel | None = None) -> Content:
     """What the plugin makes of a file, without screening.
 
     Raises:
         RejectedEvent: it refuses the file.
     """
-    return rayline_deid.transform_instance(Instance(content), context(settings)).source.whole()
+    return rayline_deid.transform_instance(Instance(source), context(settings)).source
+
+
+def transformed(content: bytes, settings: BaseModel | None = None) -> bytes:
+    """All bytes of :func:`deidentified`."""
+    return deidentified(content, settings).whole()

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from support.hostile_files import HOSTILE, SENTINEL, UID_SENTINEL
-from support.intake_chain import passage
+from support.intake_chain import deidentified, passage
 
-from rayline.dicom.content import WHOLE_BYTES, LocalFile
+from rayline.dicom.content import WHOLE_BYTES, Content, LocalFile
+from rayline.errors import RaylineError
 
 # Hard bounds, so that a bomb that works ends the process and not the machine.
 CPU_SECONDS = 8
@@ -107,14 +108,31 @@ def _passed(path: Path) -> dict[str, object]:
     # As the intake reads objects: small ones whole, large ones by stretches.
     source = LocalFile(path) if path.stat().st_size > WHOLE_BYTES else path.read_bytes()
     found = passage(source)
-    leaks = False
-    if found.output is not None:
-        tail = b""
-        for start in range(0, found.output.size, PIECE):
-            piece = tail + found.output.read(start, PIECE)
-            leaks = leaks or SENTINEL in piece or UID_SENTINEL in piece
-            tail = piece[-64:]
-    return {"reason": found.reason, "explanation": found.explanation, "stage": found.stage, "leaks": leaks}
+    output, alone = found.output, ""
+    if found.stage == "screen":
+        # De-identification also works alone, on files that nobody screened.
+        try:
+            output = deidentified(source)
+        except RaylineError as refusal:
+            alone = str(refusal)
+    leaks = output is not None and _leaks(output)
+    return {
+        "reason": found.reason,
+        "explanation": found.explanation,
+        "stage": found.stage,
+        "alone": alone,
+        "leaks": leaks,
+    }
+
+
+def _leaks(output: Content) -> bool:
+    tail = b""
+    for start in range(0, output.size, PIECE):
+        piece = tail + output.read(start, PIECE)
+        if SENTINEL in piece or UID_SENTINEL in piece:
+            return True
+        tail = piece[-64:]
+    return False
 
 
 if __name__ == "__main__":

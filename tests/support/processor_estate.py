@@ -22,6 +22,8 @@ from support.local_cloud import REGION, LocalCloud
 
 from rayline.aws import Clients
 from rayline.dynamodb import Item, from_attributes
+from rayline.hashing import KeyedHash
+from rayline.instances import InstanceLedger
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
 from rayline.watch import Unwatched, Watch
@@ -176,6 +178,16 @@ class ProcessorEstate:
         """One worker's parts."""
         return build_runtime(
             self.settings, SECRETS, clients=self.clients, watch=watch or Unwatched(), owner=owner, clock=clock
+        )
+
+    def ledger(self, clock: Callable[[], datetime], clients: Clients | None = None) -> InstanceLedger:
+        """The instance ledger, as an operator opens it."""
+        return InstanceLedger(
+            (clients or self.clients).dynamodb,
+            self.settings.image_tracking_table,
+            site=SITE,
+            keyed_hash=KeyedHash.from_secrets(dict(SECRETS)),
+            clock=clock,
         )
 
     def upload(self, key: str, content: bytes) -> str:
