@@ -13,6 +13,7 @@ from rayline.cli import replay as verb
 from rayline.cli.estate import Estate
 from rayline.errors import ConfigurationError
 from rayline.quarantine import Quarantine
+from rayline.quarantining.triage import open_triage
 from rayline.release import Releaser
 from rayline.reminders import StudyDue, reminder_body
 from rayline.verification import Verifier
@@ -26,12 +27,14 @@ class Operator:
         services = estate.runtime(clock).services
         settings, clients = estate.settings, estate.clients
         quarantine = Quarantine(clients.s3, settings.quarantine_bucket, site=SITE, clock=clock)
+        releaser = Releaser(clients, settings, services.ledger, quarantine)
         opened = Estate(
             settings=settings,
             clients=clients,
             ledger=services.ledger,
             quarantine=quarantine,
-            releaser=Releaser(clients, settings, services.ledger, quarantine),
+            releaser=releaser,
+            triage=open_triage(clients, settings, services.ledger, quarantine, releaser, clock=clock),
             verifier=Verifier(
                 clients.dynamodb, services.ledger, services.outbox, site=SITE,
                 datastore_id=settings.datastore_id, clock=clock,
