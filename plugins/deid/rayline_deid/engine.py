@@ -16,7 +16,7 @@ from rayline.plugin import (
 )
 from rayline_deid.document import Action
 from rayline_deid.options import BASIC_METHOD, METHODS, Option
-from rayline_deid.patient import PatientScope, patient_facts, patient_scope
+from rayline_deid.patient import IDENTITY, PatientScope, patient_facts, patient_scope
 from rayline_deid.profile import (
     BODY_PART_EXAMINED,
     BURNED_IN_ANNOTATION,
@@ -26,12 +26,10 @@ from rayline_deid.profile import (
     MODALITY,
     PATIENT_ID,
     PATIENT_IDENTITY_REMOVED,
-    PATIENT_NAME,
     RECOGNIZABLE_VISUAL_FEATURES,
     ROWS,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
-    STUDY_INSTANCE_UID,
     TEMPORAL_INFORMATION_MODIFIED,
     Profile,
 )
@@ -113,7 +111,7 @@ class DeidRules:
         written = list(_method_attributes(self._profile, self._applied))
         override = self._profile.overrides().get(PATIENT_ID)
         kept = override is not None and override[1].action is Action.KEEP
-        if not kept and any(facts.get(tag) for tag in (PATIENT_ID, PATIENT_NAME, STUDY_INSTANCE_UID)):
+        if not kept and any(facts.get(tag) for tag in IDENTITY):
             written.append(Insertion(PATIENT_ID, "LO", scope.patient))
         if ROWS in facts and self._pixels_clean:
             written.append(Insertion(BURNED_IN_ANNOTATION, "CS", b"NO"))

@@ -18,6 +18,9 @@ from rayline_deid.text import identifier_parts
 #: Overlay Type (60xx,0040) of each repeating group: R marks a region, G is graphics (PS3.3 §C.9.2.1).
 OVERLAY_TYPES = frozenset(0x60000040 | group << 16 for group in range(0, 0x20, 2))
 
+#: What says whose a file is; without any of them it is nobody's.
+IDENTITY = (PATIENT_ID, PATIENT_NAME, STUDY_INSTANCE_UID)
+
 
 @dataclass(frozen=True, slots=True)
 class PatientScope:
@@ -26,14 +29,14 @@ class PatientScope:
     Attributes:
         pseudonyms: under the profile's UID root and prefix.
         patient: the patient's pseudonym.
-        shift_days: what is added to the patient's dates.
+        shift_days: what is added to the patient's dates, None where nothing says whose they are.
         identifiers: parts of the identifying values of the header, in lower case.
         regions: groups of overlays that mark a region.
     """
 
     pseudonyms: Pseudonyms
     patient: bytes
-    shift_days: int
+    shift_days: int | None
     identifiers: frozenset[str]
     regions: frozenset[int]
 
@@ -65,10 +68,10 @@ def patient_scope(profile: Profile, pseudonyms: Pseudonyms, facts: Mapping[int, 
     """The scope of a file, given the values of :func:`patient_facts` as far as they are there, stripped."""
     pseudonyms = pseudonyms.under(profile.document.uids.root, profile.document.patients.prefix)
     patient, known = _patient(pseudonyms, facts)
-    shift_days = 0
-    if Option.RETAIN_MODIFIED_DATES in profile.options and not known:
-        dates = profile.document.dates
-        shift_days = pseudonyms.shift_days(patient, dates.first, dates.last)
+    shift_days: int | None = 0
+    if not known:
+        dates, anybody = profile.document.dates, any(facts.get(tag) for tag in IDENTITY)
+        shift_days = pseudonyms.shift_days(patient, dates.first, dates.last) if anybody else None
     identifiers: frozenset[str] = frozenset()
     if _needs_identifiers(profile):
         identifiers = identifier_parts(facts[tag] for tag in IDENTIFYING if tag in facts)

@@ -230,14 +230,13 @@ class _Values:
 
     def safe_private(self, vr: str) -> Treatment:
         """A private attribute that is known to be safe stays, but for text that names the patient even so."""
-        if vr and vr not in WORDS | PROSE:
+        if vr not in WORDS | PROSE:
             return KEEP
 
         def kept(element: Element, scope: PatientScope) -> bytes | None:
-            is_text = element.vr in WORDS | PROSE
-            return None if is_text and holds_identifier(element.value, scope.identifiers) else element.value
+            return None if holds_identifier(element.value, scope.identifiers) else element.value
 
-        return Replace(kept) if vr else KEEP
+        return Replace(kept)
 
     def _overlay(self, tag: int) -> Treatment:
         element = tag & 0xFFFF
@@ -247,7 +246,9 @@ class _Values:
         def kept(found: Element, scope: PatientScope) -> bytes | None:
             if found.depth or found.tag >> 16 not in scope.regions:
                 return None
-            return found.value if element in _OVERLAY_NUMBERS else self._clean(found, scope)
+            # The dictionary has no repeating groups, so that without a VR of its own the text is UN.
+            text = found._replace(vr="LO") if found.vr == "UN" else found
+            return found.value if element in _OVERLAY_NUMBERS else self._clean(text, scope)
 
         return Replace(kept)
 
@@ -276,7 +277,9 @@ def _hash(element: Element, scope: PatientScope) -> bytes | None:
 def _shift(vr: str) -> Function:
     def shift(element: Element, scope: PatientScope) -> bytes | None:
         # Another VR than the attribute's means that it may not be a date at all; UN, that it is too new.
-        return shifted(element.value, vr, scope.shift_days) if element.vr in (vr, "UN") else None
+        if scope.shift_days is None or element.vr not in (vr, "UN"):
+            return None
+        return shifted(element.value, vr, scope.shift_days)
 
     return shift
 
