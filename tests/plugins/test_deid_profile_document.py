@@ -120,6 +120,11 @@ def test_errors_name_the_field_and_what_to_write(document: dict[str, Any], field
             "options.retain_safe_private",
         ),
         ({"pixels": {"devices": "nowhere.yaml"}}, "cannot be read"),
+        ({"pixels": {"devices": [{"name": "a rule without a machine"}]}}, "pixels.devices: 0: "),
+        (
+            {"pixels": {"devices": [{"name": "x", "manufacturer": "x", "boxs": []}]}},
+            "pixels.devices: 0.boxs: ",
+        ),
         (
             {
                 "options": {"retain_longitudinal_temporal_information": "modified"},
@@ -209,11 +214,31 @@ def test_a_digest_is_of_all_that_decides_and_of_nothing_else(tmp_path: Path) -> 
     assert len(set(digests)) == len(digests)
     assert profile(description="words for people").digest == default_profile().digest
     assert basic_profile().digest != default_profile().digest
-    (tmp_path / "devices.yaml").write_text("a: 1")
+    rule = "rules: [{{name: x, manufacturer: x, boxes: [[0, 0, {}, 1]]}}]"
+    (tmp_path / "devices.yaml").write_text(rule.format(1))
     devices = parse_profile({"profile": 1, "pixels": {"devices": "devices.yaml"}}, "x")
     before = Profile(devices, directory=tmp_path).digest
-    (tmp_path / "devices.yaml").write_text("a: 2")
+    (tmp_path / "devices.yaml").write_text(rule.format(2))
     assert Profile(devices, directory=tmp_path).digest != before
+
+
+def test_device_rules_of_a_site_reach_the_pixels(tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text("rules: [{name: x, manufacturer: ACME, boxes: [[0, 0, 9, 1]]}]")
+    document = parse_profile(
+        {"profile": 1, "pixels": {"devices": "devices.yaml", "text_detection": "always"}}, "x"
+    )
+    settings = Profile(document, directory=tmp_path).pixel_settings
+    assert settings is not None
+    assert [rule.manufacturer for rule in settings.device_rules] == ["ACME"]
+    assert (settings.text_detection, settings.every_image) == (True, True)
+    never = profile(pixels={"text_detection": "never"}).pixel_settings
+    assert never is not None
+    assert (never.text_detection, never.every_image, never.packaged_device_rules) == (False, False, True)
+    assert basic_profile().pixel_settings is None
+    for broken in ("rules: {}", "rules: [", "- 1"):
+        (tmp_path / "devices.yaml").write_text(broken)
+        with pytest.raises(ConfigurationError, match=r"pixels\.devices"):
+            Profile(document, directory=tmp_path)
 
 
 def default_options() -> set[str]:

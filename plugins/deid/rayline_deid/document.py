@@ -228,12 +228,26 @@ class Pixels(_Part):
 
     text_detection: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="Look for text on modalities at risk, on all images, or rely on headers and device rules alone.",
+        description="Look for text in images at risk, in all of them, or in none; then images at risk are refused "
+        "that neither a device rule nor their ultrasound regions clean.",
+    )
+    believe_no: bool = Field(
+        default=True,
+        description="Take Burned In Annotation NO as true, but for what shows text by its nature, e.g. ultrasound.",
     )
     devices: str | tuple[dict[str, Any], ...] | None = Field(
         default=None,
-        description="Rules by device, inline or as a path relative to this profile; none for those that ship with it.",
+        description="The site's own rules on where machines burn in text, inline or as a path relative to this file.",
         examples=["devices.yaml"],
+    )
+    packaged_devices: bool = Field(
+        default=True, description="Whether the rules by device that come with the plugin hold as well."
+    )
+    frames_examined: int = Field(
+        default=24,
+        ge=2,
+        le=1000,
+        description="Frames of a multi-frame image that are looked at one by one, the others in projections.",
     )
     on_uncleanable: Literal["reject"] = Field(
         default="reject",

@@ -5,9 +5,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from pydantic import ValidationError
 
 from rayline.plugin import ConfigurationError, dictionary
 from rayline_deid.document import Action, DeidProfile, Options, Override, read_profile, tag_of
@@ -16,6 +19,9 @@ from rayline_deid.private import load_safe_private
 from rayline_deid.table import ActionTable, Row, load_table
 from rayline_deid.text import vocabulary
 from rayline_deid.values import CHECKED, DUMMIES, PROSE, WORDS, is_valid
+
+if TYPE_CHECKING:
+    from rayline_deid.pixels.settings import PixelSettings
 
 #: Part of every profile's digest: raised when the same profile would treat an attribute otherwise.
 ENGINE_VERSION: Final = 2
@@ -233,6 +239,8 @@ class Profile:
         for tag, (name, override) in self._overrides.items():
             self._check_override(tag, name, override)
         self.digest: Final[str] = self._digest()
+        if document.pixels.devices is not None:
+            _ = self.pixel_settings
 
     # -- attributes of the standard ----------------------------------------------------------------------------
 
@@ -474,6 +482,51 @@ class Profile:
             Decision(outcome, "known to be safe", row=self.table.private, option=Option.RETAIN_SAFE_PRIVATE),
             vr,
         )
+
+    # -- pixels ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def pixel_settings(self) -> "PixelSettings | None":
+        """How pixels are cleaned; None where they are not.
+
+        Raises:
+            ConfigurationError: a device rule is none.
+        """
+        if Option.CLEAN_PIXEL_DATA not in self.options:
+            return None
+        # Only what cleans pixels has to wait for what that needs.
+        from rayline_deid.pixels.settings import PixelSettings
+
+        pixels = self.document.pixels
+        try:
+            return PixelSettings.model_validate(
+                {
+                    "device_rules": self._device_rules(),
+                    "packaged_device_rules": pixels.packaged_devices,
+                    "text_detection": pixels.text_detection != "never",
+                    "every_image": pixels.text_detection == "always",
+                    "believe_no": pixels.believe_no,
+                    "frames_examined": pixels.frames_examined,
+                }
+            )
+        except ValidationError as invalid:
+            error = invalid.errors(include_url=False, include_context=False)[0]
+            place = ".".join(str(part) for part in error["loc"][1:])
+            raise ConfigurationError(f"pixels.devices: {place}: {error['msg']}") from None
+
+    def _device_rules(self) -> Any:
+        devices = self.document.pixels.devices
+        if self.devices_path is None:
+            return devices or ()
+        try:
+            document = yaml.safe_load(self.devices_path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            raise ConfigurationError(
+                f"pixels.devices: {self.devices_path} is no YAML that can be read"
+            ) from None
+        if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
+            raise ConfigurationError(f"pixels.devices: {self.devices_path} has no list of `rules`")
+        return document["rules"]
 
     # -- the whole ---------------------------------------------------------------------------------------------
 
