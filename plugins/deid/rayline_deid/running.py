@@ -88,7 +88,7 @@ def de_identify(options: Options) -> int:
         journal=_journal(options, secret, run) if options.resume else None,
         crosswalk=None if options.dry_run else _crosswalk(options, secret),
     )
-    if origin == "random" and not options.quiet:
+    if origin == "random":
         typer.echo(
             "no secret is given, so a random one is used for this run alone: other runs will give the same patients "
             "other pseudonyms; see --secret-file",
