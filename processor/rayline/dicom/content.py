@@ -7,7 +7,6 @@ import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +49,7 @@ Piece = bytes | memoryview | Stretch
 
 def piece_length(piece: Piece) -> int:
     """The bytes that a piece stands for."""
-    return piece.length if isinstance(piece, Stretch) else len(piece)
+    return piece.length if type(piece) is Stretch else len(piece)
 
 
 class InMemory(Content):
@@ -114,24 +113,32 @@ class Spliced(Content):
     """Pieces one after the other."""
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces = [piece for piece in pieces if piece_length(piece)]
-        self._ends = list(accumulate(map(piece_length, self._pieces)))
-        self.size = self._ends[-1] if self._ends else 0
+        # Every file that is rewritten comes here with dozens of pieces, so this asks each of them once.
+        self._pieces: list[Piece] = []
+        self._ends: list[int] = []
+        end = 0
+        for piece in pieces:
+            length = piece_length(piece)
+            if length:
+                end += length
+                self._pieces.append(piece)
+                self._ends.append(end)
+        self.size = end
 
     def pieces(self, start: int, length: int) -> Iterator[Piece]:
         end = min(start + length, self.size)
         index = bisect_right(self._ends, start)
         while start < end:
             piece, piece_end = self._pieces[index], self._ends[index]
-            offset = start - (piece_end - piece_length(piece))
-            taken = min(end, piece_end) - start
+            piece_start = self._ends[index - 1] if index else 0
             if isinstance(piece, Stretch):
-                yield from piece.content.pieces(piece.start + offset, taken)
-            elif taken == len(piece):
+                offset = start - piece_start
+                yield from piece.content.pieces(piece.start + offset, min(end, piece_end) - start)
+            elif start == piece_start and end >= piece_end:
                 yield piece
             else:
-                yield memoryview(piece)[offset : offset + taken]
-            start += taken
+                yield memoryview(piece)[start - piece_start : min(end, piece_end) - piece_start]
+            start = piece_end
             index += 1
 
     def read(self, start: int, length: int) -> bytes:
