@@ -31,6 +31,7 @@ from rayline.quarantining.dump_values import SHOWN_BYTES, as_text, may_always_be
 MOST_ELEMENTS: Final = 5_000
 MOST_READS: Final = 400
 _DEEPEST: Final = 100
+_STEPS_AN_ELEMENT: Final = 3  # fragments and delimiters are walked too, though they are not shown
 _INFLATED_BYTES: Final = 8 * 1024 * 1024
 _FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 1024 * 1024
 _BARE_GROUPS: Final = frozenset({0x0002, 0x0008})
@@ -156,7 +157,7 @@ class _Dumper:
         self._found: list[DumpedElement] = []
         self._notes: list[str] = []
         self._transfer_syntax = ""
-        self._charsets: tuple[str, ...] = ()
+        self._cut: _Stop | None = None
 
     def run(self) -> HeaderDump:
         try:
@@ -226,7 +227,7 @@ class _Dumper:
 
     def _inflated(self, start: int) -> bytes:
         decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflated = b""
+        inflated = bytearray()
         while not decompressor.eof and len(inflated) < _INFLATED_BYTES:
             deflated = decompressor.unconsumed_tail or self._window.at(start, _FIRST_WINDOW)
             if not deflated:
@@ -241,18 +242,20 @@ class _Dumper:
                 break
         if len(inflated) >= _INFLATED_BYTES:
             self._notes.append(f"only the first {_INFLATED_BYTES} bytes of the deflated data set are read")
-        return inflated
+        return bytes(inflated)
 
     # -- the walk --------------------------------------------------------------------------------------------------
 
     def _walk(self, position: int, encoding: Encoding) -> None:
         level = _Level(self._window.size, False, encoding, 0)
         stack: list[_Level] = []
-        while True:
+        for _ in range(_STEPS_AN_ELEMENT * self._most):
             while position >= level.end and not level.delimited:
                 if position > level.end:
                     raise _Stop(position, "an element ends after the item that holds it")
                 if not stack:
+                    if self._cut is not None:
+                        raise self._cut
                     return
                 level = stack.pop()
             if self._is_padding(position, level):
@@ -265,6 +268,7 @@ class _Dumper:
                 position, level = self._element(position, level, stack)
             if len(stack) > _DEEPEST:
                 raise _Stop(position, f"sequences are nested deeper than {_DEEPEST // 2}")
+        raise _Stop(position, "there are more fragments and delimiters than a dump looks at")
 
     def _is_padding(self, position: int, level: _Level) -> bool:
         rest = self._window.at(position, 8)
@@ -288,10 +292,8 @@ class _Dumper:
             ),
             position,
         )
-        if not undefined and value + length > level.end:
-            raise _Stop(position, _too_long("the item", length, level.end - value))
         stack.append(counted)
-        end = level.end if undefined else value + length
+        end = level.end if undefined else self._clipped("the item", position, value, length, level.end)
         return value, _Level(end, undefined, level.encoding, level.depth + 1, charsets=level.charsets)
 
     def _element(self, position: int, level: _Level, stack: list[_Level]) -> tuple[int, _Level]:
@@ -321,10 +323,10 @@ class _Dumper:
                 vr in (b"OB", b"OW"),
                 charsets=level.charsets,
             )
-        end = self._past(position, value, length, level.end)
         if not sequence or not length:
-            return end, level
+            return self._past(position, value, length, level.end), level
         stack.append(level)
+        end = self._clipped("the sequence", position, value, length, level.end)
         return value, _Level(end, False, level.encoding, level.depth + 1, True, charsets=level.charsets)
 
     def _item_header(self, position: int, level: _Level) -> tuple[int, int, int]:
@@ -349,6 +351,14 @@ class _Dumper:
         if value + length > end:
             raise _Stop(position, _too_long("the element", length, max(0, end - value)))
         return value + length
+
+    def _clipped(self, what: str, position: int, value: int, length: int, end: int) -> int:
+        """Where something that holds others ends: what is too long is looked into first, and told of afterwards."""
+        if value + length <= end:
+            return value + length
+        if self._cut is None:
+            self._cut = _Stop(position, _too_long(what, length, max(0, end - value)))
+        return end
 
     # -- what is shown ---------------------------------------------------------------------------------------------
 

@@ -6,12 +6,16 @@ somebody has written into a term's place is not one, and stays hidden.
 
 import re
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from rayline.dicom.character_sets import CHARACTER_SETS, decode
 from rayline.dicom.dictionary import REGISTERED_UIDS, TAG_OF
 from rayline.dicom.sop_classes import ALLOWED_MODALITIES
+
+# What pydicom cannot decode it warns of, on stderr.
+warnings.filterwarnings("ignore", module=r"pydicom\.charset$")
 
 #: What is read of a value, and so the most that is shown of it.
 SHOWN_BYTES: Final = 128

@@ -75,16 +75,23 @@ def _rank(moment: datetime) -> str:
 
 def _quoted(text: str, most: int) -> str:
     """Text as one part of a key, cut between two characters where it is too long."""
-    quoted = ""
-    for character in text:
-        piece = quote(character.encode("utf-8", "surrogatepass"), safe=" ").replace(" ", "+")
-        if len(quoted) + len(piece) > most:
-            break
-        quoted += piece
+    quoted = _quote(text)
+    if len(quoted) > most:
+        quoted = ""
+        for piece in map(_quote, text):
+            if len(quoted) + len(piece) > most:
+                break
+            quoted += piece
     return quoted or _NONE
 
 
+def _quote(text: str) -> str:
+    return quote(text.encode("utf-8", "surrogatepass"), safe=" ").replace(" ", "+")
+
+
 def _unquoted(part: str) -> str:
+    if part.isalnum():
+        return part
     return "" if part == _NONE else unquote(part.replace("+", " "), errors="replace")
 
 
