@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Final
 
+from rayline_deid.values import is_too_long
+
 _TIME: Final = r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?"
 _DA: Final = re.compile(r"(\d{4})(\.?)(\d{2})\2(\d{2})")  # with dots before DICOM (PS3.5 §6.2, note to DA)
 _TM: Final = re.compile(rf"{_TIME}|(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d{{1,6}})?)?")
@@ -23,7 +25,7 @@ def shifted(value: bytes, vr: str, days: int) -> bytes | None:
     moves from the middle of what it means, and stays as coarse. SH is taken for an offset from UTC.
     """
     one = _BY_VR.get(vr)
-    if one is None:
+    if one is None or is_too_long(value):
         return None
     try:
         text = value.decode("ascii")

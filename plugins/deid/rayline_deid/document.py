@@ -171,6 +171,8 @@ class Override(_Part):
     def _has_a_value(self) -> "Override":
         if (self.value is None) == (self.action is Action.REPLACE):
             raise ValueError("`value` belongs to `action: replace`, and to it alone")
+        if self.value is not None and not self.value.isascii():
+            raise ValueError("`value` has to be ASCII, since files differ in their character sets")
         return self
 
 

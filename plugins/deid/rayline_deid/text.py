@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from rayline_deid.values import PROSE
+from rayline_deid.values import PROSE, is_too_long
 
 _UNITS: Final = (
     "mm|cm|ml|cc|kv|kvp|ma|mas|ms|sec|msec|mgy|mbq|kbq|bq|hz|khz|mhz|t|tesla|deg|degrees|percent|fps|bpm"
@@ -46,7 +46,7 @@ def cleaned(value: bytes, vr: str, words: frozenset[str], identifiers: frozenset
 
     Values of LO, SH and UC are cleaned one by one.
     """
-    if not _PLAIN.fullmatch(value.rstrip(b"\0")):
+    if is_too_long(value) or not _PLAIN.fullmatch(value.rstrip(b"\0")):
         return b""
     text = value.decode("ascii").rstrip("\0")
     parts = [text.replace("\\", " ")] if vr in PROSE else text.split("\\")
@@ -74,7 +74,7 @@ def _continues(text: str, start: int) -> bool:
 
 
 def holds_identifier(value: bytes, identifiers: frozenset[str]) -> bool:
-    """Whether a text contains a part of an identifier that the header gives, or is not plain ASCII."""
-    if not _PLAIN.fullmatch(value.rstrip(b"\0")):
+    """Whether a text contains a part of an identifier that the header gives, or cannot be looked at."""
+    if is_too_long(value) or not _PLAIN.fullmatch(value.rstrip(b"\0")):
         return True
     return not identifiers.isdisjoint(identifier_parts([value]))

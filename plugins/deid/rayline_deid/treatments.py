@@ -5,13 +5,31 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Final
 
-from rayline.plugin import EMPTY, KEEP, REMOVE, Descend, Element, Replace, Treatment, Treatments
+from rayline.plugin import (
+    EMPTY,
+    KEEP,
+    REMOVE,
+    Descend,
+    Element,
+    RejectedEvent,
+    Replace,
+    Treatment,
+    Treatments,
+)
 from rayline_deid.codes import PUBLIC_SCHEMES, is_public_code, is_public_meaning, is_version
 from rayline_deid.dates import shifted
 from rayline_deid.patient import PatientScope
 from rayline_deid.profile import CONCEPT_SEQUENCES, PATIENT_ID, TIMEZONE_OFFSET, Decision, Outcome, Profile
 from rayline_deid.text import cleaned, holds_identifier
-from rayline_deid.values import CHECKED, PROSE, WORDS, dummy_value, is_number_or_date
+from rayline_deid.values import (
+    CHECKED,
+    MOST_VALUES,
+    PROSE,
+    WORDS,
+    dummy_value,
+    is_number_or_date,
+    is_too_long,
+)
 
 #: In a skeleton these stay: defined terms, numbers and references to points say nothing about a person.
 SKELETON_KEEPS: Final = frozenset(
@@ -98,7 +116,8 @@ class _ByTag(dict[int, Treatment]):
         if level is not _Level.TOP and tag >> 16 == _PIXEL_GROUP:
             # Icons are removed, and no other item has pixels (PS3.3 §C.7.6.1.1.6).
             return REMOVE
-        if level not in _LIKE_THE_DATA_SET and outcome is Outcome.KEEP and not decision.option:
+        asked_for = decision.option or tag in self._levels.profile.overrides()
+        if level not in _LIKE_THE_DATA_SET and outcome is Outcome.KEEP and not asked_for:
             return self._values.beyond_the_table(tag, cleaning=level is _Level.CLEANED)
         return self._values.of(tag, decision)
 
@@ -216,6 +235,8 @@ class _Values:
 
     def _coded(self, element: Element, scope: PatientScope) -> bytes | None:
         """Part of a coded entry (PS3.3 §8), where it is of a public terminology."""
+        if is_too_long(element.value):
+            return None
         text = element.value.decode("latin-1").strip(" \0")
         is_public = {_CODE_MEANING: is_public_meaning, _CODING_SCHEME_VERSION: is_version}.get(
             element.tag,
@@ -257,6 +278,8 @@ _CODED: Final = _CODE_VALUES | {_CODING_SCHEME_DESIGNATOR, _CODING_SCHEME_VERSIO
 
 
 def _mapped_uid(element: Element, scope: PatientScope) -> bytes | None:
+    if is_too_long(element.value):
+        raise RejectedEvent("LIMIT_EXCEEDED", f"an attribute has {MOST_VALUES} UIDs or more")
     uids = [uid.strip(b"\0 ") for uid in element.value.split(b"\\")]
     return b"\\".join(map(scope.pseudonyms.uid, uids))
 

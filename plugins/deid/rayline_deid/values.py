@@ -27,6 +27,11 @@ _PATTERNS: Final[dict[str, re.Pattern[str]]] = {
     "UR": re.compile(r"[!-\[\]-~]+"),
     "UT": re.compile(r"[^\x00-\x08\x0b\x0e-\x1a]*"),
 }
+#: A longer text, and one of more values, is not looked at: it goes (PS3.5 §6.2 allows 10,240 characters but to UC,
+#: UR and UT).
+LONGEST_TEXT: Final = 1024 * 1024
+MOST_VALUES: Final = 10_000
+
 #: VRs that hold words; a backslash divides the values of the first, and is a character of the others.
 WORDS: Final = frozenset({"LO", "SH", "UC"})
 PROSE: Final = frozenset({"LT", "ST", "UT"})
@@ -76,8 +81,15 @@ def is_valid(vr: str, value: str) -> bool:
     return all(pattern.fullmatch(each.strip(" \0") if vr != "UR" else each) for each in values)
 
 
+def is_too_long(value: bytes) -> bool:
+    """Whether a value has more characters or values than are looked at."""
+    return len(value) > LONGEST_TEXT or value.count(b"\\") >= MOST_VALUES
+
+
 def is_number_or_date(value: bytes, vr: str) -> bool:
     """Whether a value of AS, DA, DS, DT, IS, TM or UI is what its VR says; an empty one is."""
+    if is_too_long(value):
+        return False
     text = value.decode("latin-1").strip(" \0")
     return not text or all(
         not each.strip(" \0") or _PATTERNS[vr].fullmatch(each.strip(" \0")) for each in text.split("\\")
