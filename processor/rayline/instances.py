@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from rayline.dicom.instance import Receipt
+from rayline.dicom.metadata import InstanceMetadata
 from rayline.dynamodb import (
     CONDITION_FAILED,
     Item,
@@ -91,6 +92,7 @@ class Stored:
 
     Attributes:
         coerced: names of the rules that changed it before it was screened.
+        metadata: typed attributes of the de-identified instance; None where nobody says that it is.
     """
 
     batch_id: str
@@ -101,6 +103,7 @@ class Stored:
     modality: str
     receipts: tuple[Receipt, ...]
     coerced: tuple[str, ...] = ()
+    metadata: InstanceMetadata | None = None
 
 
 class InstanceLedger:
@@ -156,6 +159,7 @@ class InstanceLedger:
             "modality": stored.modality,
             "receipts": receipts,
             **({"coerced": list(stored.coerced)} if stored.coerced else {}),
+            **({"metadata": stored.metadata.to_item()} if stored.metadata else {}),
         }
         hold = {
             "pk": self._uid_key(received.received_uid_hash or ""),

@@ -1,9 +1,11 @@
 """uploaded: an object ends in a batch or in quarantine, whatever is repeated, lost or late on the way."""
 
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from support.local_cloud import LocalCloud
@@ -73,6 +75,32 @@ def test_an_image_is_stored_in_a_batch_and_recorded(intake: Intake) -> None:
     assert key == f"imports/{item['batch_id']}/{item['instance_id']}.dcm"
     stored = intake.estate.s3.get_object(Bucket=intake.estate.settings.imports_bucket, Key=key)
     assert stored["Body"].read() == content
+
+
+def test_what_nobody_deidentified_is_not_described_in_the_ledger(intake: Intake) -> None:
+    intake.take(image_content())
+    (item,) = intake.estate.tracked("instance")
+    assert item["stage"] == "batched"
+    assert "metadata" not in item
+
+
+def test_a_site_has_its_intake_mend_and_limit_as_its_profile_says(
+    local_cloud: LocalCloud, tmp_path: Path, clock: ManualClock
+) -> None:
+    dataset = pydicom.dcmread(BytesIO(image_content()))
+    del dataset.Modality
+    lacking = BytesIO()
+    dataset.save_as(lacking)
+    rules = "limits: {object_bytes: 20000}, coercion: [modality_of_sop_class, uid_blanks]"
+    estate = ProcessorEstate(local_cloud, tmp_path, profile=f"{{identity: original, intake: {{{rules}}}}}")
+    intake = Intake(estate, clock)
+    assert intake.take(lacking.getvalue(), "upload/lacking").rejection is None
+    (item,) = estate.tracked("instance")
+    assert item["coerced"] == ["modality_of_sop_class"]
+    assert item["modality"] == "CT"
+    large = intake.take(image_content() + bytes(20_000), "upload/large").rejection
+    assert large is not None
+    assert large.reason == "LIMIT_EXCEEDED"
 
 
 def test_a_redelivered_event_stores_nothing_again(intake: Intake) -> None:
@@ -147,6 +175,9 @@ def test_an_image_without_a_receipt_is_refused_where_the_site_wants_deidentified
     (item,) = estate.tracked("instance")
     assert [receipt["plugin"] for receipt in item["receipts"]] == ["deid"]
     assert item["sop_instance_uid"] != "1.2.826.0.1.3680043.8.498.1.1.1"
+    described = pydicom.dcmread(BytesIO(image_content()))
+    assert item["metadata"]["image"]["rows"] == described.Rows
+    assert item["metadata"]["image"]["photometric_interpretation"] == described.PhotometricInterpretation
     (key,) = intake.seal()
     stored = estate.s3.get_object(Bucket=estate.settings.imports_bucket, Key=key)["Body"].read()
     assert b"Testcase" not in stored

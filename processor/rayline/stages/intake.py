@@ -13,6 +13,7 @@ from rayline.dicom.content import WHOLE_BYTES, Content, InMemory
 from rayline.dicom.header import Header
 from rayline.dicom.identity import InstanceIdentity
 from rayline.dicom.instance import Instance
+from rayline.dicom.metadata import metadata_of
 from rayline.dicom.reasons import ReasonCode
 from rayline.dynamodb import CONDITION_FAILED
 from rayline.effects import CommitConflict
@@ -140,6 +141,8 @@ class IntakeStage:
             modality=identity.modality,
             receipts=instance.receipts,
             coerced=coerced,
+            # Without a receipt the header may name the patient, and the ledger names nobody.
+            metadata=metadata_of(header) if instance.receipts else None,
         )
         assert context.effect is not None
         # Before the instance is recorded: a crash in between repeats the touch, and never leaves it out.
