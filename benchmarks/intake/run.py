@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ DEFAULT_FILES: Final = 6_000
 _SAMPLE: Final = 200  # for tools that take minutes for all
 _ROUNDS_OF_OTHERS: Final = 3
 _GIGABYTE_ROUNDS: Final = 3
-_SIZES_MB: Final = (1, 10, 100, 1000)
+SIZES_MB: Final = (1, 10, 100, 1000)
 
 #: The sides that see every file, in the words of the table.
 SIDES: Final = {
@@ -79,7 +79,14 @@ class Figures:
 
 
 def measure(
-    *, files: int, rounds: int, folder: Path, temporary: Path | None = None, with_gigabyte: bool = True
+    *,
+    files: int,
+    rounds: int,
+    folder: Path,
+    temporary: Path | None = None,
+    sizes_mb: Sequence[int] = SIZES_MB,
+    others: bool = True,
+    gigabyte_too: bool = True,
 ) -> Figures:
     """Measure all, showing progress on standard error.
 
@@ -87,6 +94,8 @@ def measure(
         files: slices that every side gets.
         folder: of the results; other tools are installed in it, and the gigabyte's cloud runs there.
         temporary: folder for inputs and outputs; default memory where there is room.
+        sizes_mb: objects whose de-identification is watched for its memory.
+        others: compare with other de-identifiers as well.
     """
     originals, source = ct_files.slices()
     file_bytes = sum(map(len, originals)) // len(originals)
@@ -101,7 +110,7 @@ def measure(
         ) as bars,
         ct_files.working_folder(files * file_bytes, temporary) as working,
     ):
-        tools = other_tools.install(folder / "venv")
+        tools = other_tools.install(folder / "venv") if others else other_tools.OtherTools(folder, {})
         figures = Figures(
             Machine.look(), files, file_bytes, rounds, source, str(working.parent), tools.versions
         )
@@ -109,14 +118,16 @@ def measure(
         ct_files.write_files(working / "in", files, originals)
         _sample(working / "in", working / "sample", min(files, _SAMPLE))
         (working / "secret").write_text(secrets.token_hex(32))
+        for name in SIDES:  # so that each has its bytecode, as what is installed has
+            _turn(_commands(name, working, working / "sample"), working / "sample", working)
         bars.advance(preparing)
         _turns(figures, tools, working, lambda name: bars.add_task(name, total=1), bars.advance)
         shutil.rmtree(working / "in")
-        task = bars.add_task("memory by size", total=len(_SIZES_MB))
-        for size_mb in _SIZES_MB:
+        task = bars.add_task("memory by size", total=len(sizes_mb))
+        for size_mb in sizes_mb:
             figures.peak_rss_mb[size_mb] = _peak_memory(working, size_mb)
             bars.advance(task)
-        if with_gigabyte:
+        if gigabyte_too:
             task = bars.add_task("gigabyte in S3", total=1)
             figures.gigabyte = gigabyte.measure(_GIGABYTE_ROUNDS, folder)
             bars.advance(task)
@@ -143,7 +154,7 @@ def _turns(
         for name in (*names[turn:], *names[:turn]):
             task = begin(f"{name}, round {number + 1}")
             figures.turns.setdefault(name, []).append(
-                _turn(_commands(name, working), working / "in", working)
+                _turn(_commands(name, working, working / "in"), working / "in", working)
             )
             advance(task)
         for package in tools.versions if number < _ROUNDS_OF_OTHERS else ():
@@ -153,8 +164,8 @@ def _turns(
             advance(task)
 
 
-def _commands(side: str, working: Path) -> list[list[str]]:
-    source, target = str(working / "in"), str(working / "out")
+def _commands(side: str, working: Path, inputs: Path) -> list[list[str]]:
+    source, target = str(inputs), str(working / "out")
     python = [sys.executable, "-m"]
     rayline = [str(Path(sys.executable).with_name("rayline")), "deid", "run", source, "--output", target]
     rayline += ["--secret-file", str(working / "secret"), "--quiet", "--processes"]
@@ -183,7 +194,8 @@ def _turn(commands: list[list[str]], source: Path, working: Path) -> Turn:
     before = os.times()
     started = time.monotonic()
     processes = [
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for command in commands
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment())
+        for command in commands
     ]
     said = [process.communicate()[1] for process in processes]
     seconds = time.monotonic() - started
@@ -198,6 +210,11 @@ def _turn(commands: list[list[str]], source: Path, working: Path) -> Turn:
     shutil.rmtree(target)
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return Turn(count, seconds, used)
+
+
+def _environment() -> dict[str, str]:
+    """That of the benchmark, but for what would make Python compile everything anew in every turn."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _peak_memory(working: Path, size_mb: int) -> float:
