@@ -246,6 +246,16 @@ def test_fragments_of_an_icon_are_not_those_of_the_image() -> None:
     assert header.items(0x00880200)[0].raw(PIXEL_DATA)[16:20] == b"icon"
 
 
+def test_fragments_of_another_element_are_not_those_of_the_image() -> None:
+    other = (
+        struct.pack("<HH", 0x7FE1, 0x1010) + PIXELS_OPEN[4:] + fragment(b"") + fragment(b"x\0") + SEQUENCE_END
+    )
+    body = PIXELS_OPEN + fragment(b"") + fragment(b"of the image") + SEQUENCE_END + other
+    header = read_header(InMemory(Writer(JPEG_2000).file_of_body(body)))
+    assert list(header.elements) == [PIXEL_DATA, 0x7FE11010]
+    assert [length for _, length in header.fragments] == [0, 12]
+
+
 @pytest.mark.parametrize("zeros", [1, 7, 8, 100, 3000])
 @pytest.mark.parametrize("syntax", [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG])
 def test_zero_bytes_after_the_data_set_are_padding(syntax: str, zeros: int) -> None:
