@@ -1,6 +1,5 @@
 """Many CT slices to be de-identified: the real ones of a chest, or made-up ones, each with UIDs of its own."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,11 +26,18 @@ _ROOM: Final = 3
 def working_folder(bytes_needed: int, chosen: Path | None) -> Iterator[Path]:
     """A folder for inputs and outputs: in memory where there is room, so that no disk is measured."""
     parent = chosen
-    if parent is None and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM * bytes_needed:
-        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        parent = _MEMORY if available > _ROOM * bytes_needed else None
+    if parent is None and _MEMORY.is_dir():
+        room = min(shutil.disk_usage(_MEMORY).free, _available_memory())
+        parent = _MEMORY if room > _ROOM * bytes_needed else None
     with tempfile.TemporaryDirectory(prefix="rayline-bench-", dir=parent) as folder:
         yield Path(folder)
+
+
+def _available_memory() -> int:
+    (line,) = (
+        line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
+    )
+    return int(line.split()[1]) * 1024
 
 
 def slices() -> tuple[list[bytes], str]:

@@ -19,7 +19,6 @@ from benchmarks.dispatch.machine import Machine
 from benchmarks.intake import ct_files, gigabyte, other_tools
 from benchmarks.intake.enhanced_ct import write_enhanced_ct
 
-DEFAULT_FILES: Final = 6_000
 _SAMPLE: Final = 200  # for tools that take minutes for all
 _ROUNDS_OF_OTHERS: Final = 3
 _GIGABYTE_ROUNDS: Final = 3

@@ -97,15 +97,15 @@ def de_identify(options: Options) -> int:
     stop = Stop()
     with _progress(len(inputs), shown=not options.quiet) as progress, stop.on_signals():
         results = batch.run(processes, progress, stop)
-    document = reports.document(
-        run, inputs, results, started_at=started_at, seconds=time.monotonic() - started
-    )
-    if options.report is not None:
-        _write_report(options.report, document)
-    if options.as_json:
-        typer.echo(json.dumps(document, indent=2))
-    elif not options.quiet:
-        _summarise(run, inputs, results, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    if options.report is not None or options.as_json:
+        document = reports.document(run, inputs, results, started_at=started_at, seconds=seconds)
+        if options.report is not None:
+            _write_report(options.report, document)
+        if options.as_json:
+            typer.echo(json.dumps(document, indent=2))
+    if not options.quiet and not options.as_json:
+        _summarise(run, inputs, results, seconds)
     interrupted = bool(stop) and not any(result.ends for result in results)
     return INTERRUPTED if interrupted else reports.exit_code(results)
 
