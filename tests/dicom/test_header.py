@@ -246,13 +246,14 @@ def test_fragments_of_an_icon_are_not_those_of_the_image() -> None:
     assert header.items(0x00880200)[0].raw(PIXEL_DATA)[16:20] == b"icon"
 
 
-def test_fragments_of_another_element_are_not_those_of_the_image() -> None:
-    other = (
-        struct.pack("<HH", 0x7FE1, 0x1010) + PIXELS_OPEN[4:] + fragment(b"") + fragment(b"x\0") + SEQUENCE_END
-    )
-    body = PIXELS_OPEN + fragment(b"") + fragment(b"of the image") + SEQUENCE_END + other
+def test_fragments_of_other_elements_are_not_those_of_the_image() -> None:
+    inner = fragment(b"") + fragment(b"x\0") + SEQUENCE_END
+    other = struct.pack("<HH", 0x7FE1, 0x1010) + PIXELS_OPEN[4:] + inner
+    within = fragment(PIXELS_OPEN + inner)
+    sequence = struct.pack("<HH", 0x7FE1, 0x1011) + b"SQ\0\0" + struct.pack("<L", len(within)) + within
+    body = PIXELS_OPEN + fragment(b"") + fragment(b"of the image") + SEQUENCE_END + other + sequence
     header = read_header(InMemory(Writer(JPEG_2000).file_of_body(body)))
-    assert list(header.elements) == [PIXEL_DATA, 0x7FE11010]
+    assert list(header.elements) == [PIXEL_DATA, 0x7FE11010, 0x7FE11011]
     assert [length for _, length in header.fragments] == [0, 12]
 
 
@@ -343,6 +344,20 @@ def test_small_fragments_are_read_by_windows_and_not_one_by_one() -> None:
     )
     assert len(read_header(content).fragments) == 2001
     assert len(content.reads) <= 10
+
+
+def test_a_long_header_is_read_by_ever_larger_windows() -> None:
+    item = [Element(0x00081155, "UI", b"1.2.3.7"), Element(0x00204000, "LT", bytes(400))]
+    writer = Writer()
+    content = RangedContent(whole_image(writer, [Element(0x52009230, "SQ", [item] * 12_000)]))
+    assert content.size > 5_000_000
+    header = read_header(content)
+    assert len(header.items(0x52009230)) == 12_000
+    assert header.integer(0x00280010) == 4
+    windows = [length for _, length in content.reads]
+    assert max(windows) == 1024 * 1024
+    # Once for the walk, and once for the items.
+    assert len(windows) <= 16
 
 
 def test_an_object_larger_than_allowed_is_not_read_at_all() -> None:

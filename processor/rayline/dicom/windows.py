@@ -5,8 +5,10 @@ from typing import Final
 from rayline.dicom.content import Content, InMemory
 from rayline.dicom.encoding import truncated
 
-#: Of a source that is not in memory, this much is read at a time.
+#: Of a source that is not in memory, this much is read at first; twice as much each time where all of it was
+#: header, up to four times as much.
 WINDOW_BYTES: Final = 256 * 1024
+_MOST_WINDOWS: Final = 4
 LONGEST_ELEMENT_HEADER: Final = 12
 # A skip that leaves a whole window behind went over pixels or a large fragment: what follows is short.
 _AFTER_SKIP_BYTES: Final = 16 * 1024
@@ -24,6 +26,7 @@ class Windows:
         self.content = content
         in_memory = isinstance(content, InMemory)
         self._window_bytes = max(content.size if in_memory else window_bytes, LONGEST_ELEMENT_HEADER)
+        self._ahead = self._window_bytes
         self._first = content.read(0, self._window_bytes)
         self._latest, self._base = self._first, 0
 
@@ -38,9 +41,12 @@ class Windows:
             if base <= position and needed <= base + len(window):
                 return window, base
         skipped = position - self._base - len(self._latest)
-        size = self._window_bytes
-        if not -LONGEST_ELEMENT_HEADER <= skipped <= size:
-            size = max(min(size, _AFTER_SKIP_BYTES), LONGEST_ELEMENT_HEADER)
+        if -LONGEST_ELEMENT_HEADER <= skipped <= _AFTER_SKIP_BYTES:
+            size = self._ahead = min(2 * self._ahead, _MOST_WINDOWS * self._window_bytes)
+        elif -LONGEST_ELEMENT_HEADER <= skipped <= self._window_bytes:
+            size = self._window_bytes
+        else:
+            size = max(min(self._window_bytes, _AFTER_SKIP_BYTES), LONGEST_ELEMENT_HEADER)
         self._latest, self._base = self.content.read(position, size), position
         if position + len(self._latest) < needed:
             raise truncated()
