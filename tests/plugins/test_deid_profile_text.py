@@ -26,6 +26,11 @@ def clean(text: str, *identifiers: bytes, vr: str = "LO") -> str:
         ("MR L5/S1, 1.5T, 120kV", "MR L5 S1 1.5T 120kV"),
         ("Follow-up chest x-ray", "Follow up chest"),
         ("", ""),
+        # What denies must not be lost, or the rest would say the contrary.
+        ("CT, HEAD/BRAIN WO CONTRAST", "CT HEAD BRAIN WO CONTRAST"),
+        ("MRI ABDOMEN PELVIS W+WO CONT", "MRI ABDOMEN PELVIS W WO CONT"),
+        ("chest w/o contrast, r/o pneumonia", "chest w/o contrast r/o pneumonia"),
+        ("XR C Spine Comp Min 4 Views", "XR C Spine Comp Min 4Views"),
     ],
 )
 def test_what_a_description_is_about_stays(text: str, kept: str) -> None:
@@ -104,7 +109,7 @@ def test_any_bytes_end_in_words_of_the_vocabulary(value: bytes, vr: str) -> None
     kept = cleaned(value, vr, WORDS, NOBODY).decode("ascii")
     for token in re.split(r"[ \\]+", kept):
         number = re.fullmatch(r"\d{1,3}(\.\d{1,3})?[A-Za-z%]+", token)
-        level = re.fullmatch(r"(?i)[ctls]\d{1,2}|th\d{1,2}|[234]d", token)
+        level = re.fullmatch(r"(?i)[ctls]\d{1,2}|th\d{1,2}|[234]d|[wrhc]/o|s/p|[ctl](-spine)?", token)
         assert not token or token.lower() in WORDS or number or level, token
 
 
@@ -133,7 +138,20 @@ def test_text_that_is_known_to_be_safe_is_still_looked_at_for_the_patient() -> N
 
 @pytest.mark.parametrize(
     "code",
-    ["71388002", "39607008", "18782-3", "11528-7", "RID1301", "C34.1", "T-28000", "113100", "mm", "P1-0987A"],
+    [
+        "71388002",
+        "39607008",
+        "18782-3",
+        "11528-7",
+        "RID1301",
+        "C34.1",
+        "T-28000",
+        "113100",
+        "mm",
+        "P1-0987A",
+        "eng",
+        "en-US",
+    ],
 )
 def test_codes_of_public_terminologies_are_known(code: str) -> None:
     assert is_public_code(code)

@@ -38,6 +38,7 @@ PUBLIC_SCHEMES: Final = frozenset(
         "NICIP",
         "PUBCHEM_CID",
         "RADLEX",
+        "RFC5646",
         "RXNORM",
         "SCT",
         "SNM3",
@@ -54,6 +55,7 @@ _WRITTEN: Final = re.compile(
     r"[A-Z][0-9]?-[0-9A-F]{4,6}"  # SNOMED RT
     r"|RID\d{1,6}|RPID\d{1,6}"  # RadLex
     r"|[A-TV-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?"  # ICD-10
+    r"|(?:ar|cs|da|de|el|en|eng|es|fi|fr|he|hi|hu|it|ja|ko|nb|nl|no|pl|pt|ro|ru|sv|tr|uk|zh)(?:-[A-Z]{2})?"  # RFC 5646
 )
 _LOINC: Final = re.compile(r"(\d{3,7})-(\d)")
 _SCTID: Final = re.compile(r"\d{6,18}")

@@ -179,7 +179,12 @@ class Override(_Part):
 class SafeCreator(_Part):
     """Private attributes of one creator that the site knows to be safe."""
 
-    creator: str = Field(min_length=1, max_length=64, examples=["SIEMENS CSA HEADER"])
+    creator: str = Field(
+        min_length=1,
+        max_length=64,
+        description="The private creator, as (gggg,00bb) has it.",
+        examples=["SIEMENS CSA HEADER"],
+    )
     elements: tuple[str, ...] = Field(
         min_length=1, description="Elements with `xx` for the block.", examples=[["(0029,xx08)"]]
     )
@@ -212,7 +217,7 @@ class SafeCreator(_Part):
 class Private(_Part):
     """Private attributes that stay beside those of table E.3.10-1."""
 
-    keep: tuple[SafeCreator, ...] = ()
+    keep: tuple[SafeCreator, ...] = Field(default=(), description="Elements by their creator.")
 
 
 class Descriptors(_Part):
@@ -269,23 +274,29 @@ class DeidProfile(_Part):
 
     profile: Literal[1] = Field(default=1, description="Version of this format.")
     description: str = Field(default="", description="For people; says what the profile is for.")
-    options: Options = Field(default_factory=Options)
-    dates: Dates = Field(default_factory=Dates)
-    uids: Uids = Field(default_factory=Uids)
-    patients: Patients = Field(default_factory=Patients)
+    options: Options = Field(default_factory=Options, description="Which options of PS3.15 §E.3 are applied.")
+    dates: Dates = Field(default_factory=Dates, description="By how many days dates move.")
+    uids: Uids = Field(default_factory=Uids, description="What new UIDs look like.")
+    patients: Patients = Field(
+        default_factory=Patients, description="What becomes of the patient's own attributes."
+    )
     attributes: dict[str, Override] = Field(
         default_factory=dict,
         description="What becomes of single attributes, by keyword or (gggg,eeee): an action, or an action with more.",
         examples=[{"AccessionNumber": "hash", "(0008,0070)": "remove"}],
     )
-    private: Private = Field(default_factory=Private)
-    descriptors: Descriptors = Field(default_factory=Descriptors)
+    private: Private = Field(
+        default_factory=Private, description="Private attributes that stay beside those of table E.3.10-1."
+    )
+    descriptors: Descriptors = Field(
+        default_factory=Descriptors, description="What free text may say where it is cleaned."
+    )
     dummies: dict[str, str] = Field(
         default_factory=dict,
         description="Dummy values by VR, in place of those that ship with the plugin.",
         examples=[{"LO": "REMOVED", "DA": "19700101"}],
     )
-    pixels: Pixels = Field(default_factory=Pixels)
+    pixels: Pixels = Field(default_factory=Pixels, description="How text burned into pixels is found.")
 
     @field_validator("attributes", mode="before")
     @classmethod

@@ -14,10 +14,13 @@ from typing import Final
 from rayline_deid.values import PROSE, is_too_long
 
 _UNITS: Final = (
-    "mm|cm|ml|cc|kv|kvp|ma|mas|ms|sec|msec|mgy|mbq|kbq|bq|hz|khz|mhz|t|tesla|deg|degrees|percent|fps|bpm"
+    "mm|cm|ml|cc|kv|kvp|ma|mas|ms|sec|secs|msec|min|mins|minutes|hr|hrs|hours|mgy|mbq|kbq|bq|hz|khz|mhz|t|tesla|deg"
+    "|degrees|percent|fps|bpm|view|views|vw|vws|phase|phases|projections|slices|frames|images|series|levels"
 )
 _TOKEN: Final = re.compile(
-    rf"(?P<number>\d{{1,3}}(?:\.\d{{1,3}})?)[ \t]?(?P<unit>{_UNITS}|%)(?![A-Za-z0-9.])"
+    # Without these, "w/o contrast" and "r/o fracture" would say the contrary, and "C spine" less.
+    r"(?P<phrase>(?<![A-Za-z0-9])(?:[wrhc]/o|s/p|[ctl][ -]spine)(?![A-Za-z0-9]))"
+    rf"|(?P<number>\d{{1,3}}(?:\.\d{{1,3}})?)[ \t]?(?P<unit>{_UNITS}|%)(?![A-Za-z0-9.])"
     r"|(?P<word>[A-Za-z0-9]+(?:\.[0-9]+)*)",
     re.IGNORECASE,
 )
@@ -63,7 +66,9 @@ def _kept(text: str, words: frozenset[str], identifiers: frozenset[str]) -> Iter
                 yield f"{found['number']}{found['unit']}"
             continue
         lower = token.lower()
-        if (lower in words or _LEVEL.fullmatch(lower)) and lower not in identifiers:
+        is_phrase = found["phrase"] and identifiers.isdisjoint(re.split(r"[ /-]", lower))
+        is_word = (lower in words or _LEVEL.fullmatch(lower)) and lower not in identifiers
+        if is_phrase or is_word:
             yield token
 
 
