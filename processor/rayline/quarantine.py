@@ -254,3 +254,9 @@ class Quarantine:
             self._s3.delete_object(Bucket=self._bucket, Key=self._key(entry_id, name))
         if record is not None:
             self.index.remove(index_key(record.entry))
+
+    def finish_removing(self, mention: Entry) -> None:
+        """Delete what a crash has left of an entry whose record is gone, and what mentions it."""
+        if mention.is_object:
+            self._s3.delete_object(Bucket=self._bucket, Key=self._key(mention.entry_id, "object"))
+        self.index.remove(mention.index_key or index_key(mention))

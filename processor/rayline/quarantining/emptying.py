@@ -131,8 +131,11 @@ class Emptying:
         if entry.entry_id.startswith(EVENT):
             raise NotReleasable("an event, whose refusal stands")
         record = self._quarantine.find(entry.entry_id)
-        if record is None or record.quarantined_at != entry.quarantined_at:
-            # The mention outlived its entry, or the entry came in again and has a mention of its own.
+        if record is None:
+            self._quarantine.finish_removing(entry)
+            raise NotInQuarantine(f"{entry.entry_id} has left quarantine")
+        if record.quarantined_at != entry.quarantined_at:
+            # It came in again, and has another mention.
             self._quarantine.index.remove(entry.index_key or index_key(entry))
             raise NotInQuarantine(f"{entry.entry_id} has left quarantine")
         self._releaser.release(record)

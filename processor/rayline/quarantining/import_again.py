@@ -40,10 +40,12 @@ class ImportsAgain:
             RetryableError: another worker has sealed the batch.
         """
         record = self._services.quarantine.find(reminder.entry_id)
-        if record is None or record.quarantined_at != reminder.quarantined_at or not record.was_imported:
-            return  # a second reminder, or one of an entry that came in again
         item = self._services.ledger.instance(reminder.entry_id)
-        if item is None or "batch_id" not in item:
+        if record is None:
+            self._finish(reminder, item)
+        elif record.quarantined_at != reminder.quarantined_at or not record.was_imported:
+            return  # a late reminder, of an entry that came in again
+        elif item is None or "batch_id" not in item:
             _log.warning("import_again_refused", entry_id=reminder.entry_id, reason="INSTANCE_UNKNOWN")
         elif item["stage"] != Stage.QUARANTINED:
             self._services.quarantine.remove(record.entry_id)
@@ -53,6 +55,12 @@ class ImportsAgain:
             )
         else:
             self._store(record, item)
+
+    def _finish(self, reminder: ImportAgain, item: Item | None) -> None:
+        """Remove what a crash in the last step has left."""
+        mention = self._services.quarantine.index.find(reminder.entry_id, reminder.quarantined_at)
+        if mention is not None and item is not None and item["stage"] != Stage.QUARANTINED:
+            self._services.quarantine.finish_removing(mention)
 
     def _store(self, record: QuarantineRecord, item: Item) -> None:
         services = self._services

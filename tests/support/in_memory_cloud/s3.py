@@ -361,11 +361,13 @@ class InMemoryS3:
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:
         if len(Delete["Objects"]) > 1_000:
             raise aws_error("MalformedXML", "more than 1000 keys", "DeleteObjects")
+        deleted = []
         for each in Delete["Objects"]:
-            self.delete_object(Bucket=Bucket, Key=each["Key"], VersionId=each.get("VersionId"))
-        return (
-            {} if Delete.get("Quiet") else {"Deleted": [{"Key": each["Key"]} for each in Delete["Objects"]]}
-        )
+            answer = self.delete_object(Bucket=Bucket, Key=each["Key"], VersionId=each.get("VersionId"))
+            if answer.get("DeleteMarker"):
+                answer = {"DeleteMarker": True, "DeleteMarkerVersionId": answer["VersionId"]}
+            deleted.append({"Key": each["Key"], **answer})
+        return {} if Delete.get("Quiet") else {"Deleted": deleted}
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str = "", **request: Any) -> dict[str, Any]:
         bucket = self._bucket(Bucket, "ListObjectsV2")
