@@ -1,12 +1,11 @@
 """A site's de-identification profile as it is written in YAML."""
 
-import difflib
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rayline.plugin import ConfigurationError, dictionary
@@ -29,10 +28,17 @@ def tag_of(name: str) -> int:
         return int(found[1] + found[2], 16)
     tag = dictionary.TAG_OF.get(name.strip())
     if tag is None:
-        near = difflib.get_close_matches(name, dictionary.TAG_OF, 1)
-        hint = f"did you mean {near[0]}?" if near else "write a keyword of PS3.6, or (gggg,eeee)"
+        near = _nearest(name, dictionary.TAG_OF)
+        hint = f"did you mean {near}?" if near else "write a keyword of PS3.6, or (gggg,eeee)"
         raise ValueError(f"{name!r} is no attribute of PS3.6; {hint}")
     return tag
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    # Only a mistake has to wait for this import.
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, known, 1)), "")
 
 
 class _Part(BaseModel):
@@ -355,6 +361,9 @@ def read_profile(path: Path) -> DeidProfile:
     Raises:
         ConfigurationError: there is no such file, or it holds no profile.
     """
+    # The default profile needs no YAML.
+    import yaml
+
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as missing:

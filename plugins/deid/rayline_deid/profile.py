@@ -9,7 +9,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
 from pydantic import ValidationError
 
 from rayline.plugin import ConfigurationError, dictionary
@@ -518,6 +517,8 @@ class Profile:
         devices = self.document.pixels.devices
         if self.devices_path is None:
             return devices or ()
+        import yaml
+
         try:
             document = yaml.safe_load(self.devices_path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
