@@ -396,9 +396,9 @@ def _problems(invalid: ValidationError) -> list[str]:
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
             known = _names_beside(place)
-            near = difflib.get_close_matches(place[-1], known, 1)
+            near = _nearest(place[-1], known)
             message = (
-                f"there is no such field; did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+                f"there is no such field; did you mean {near}?" if near else f"one of {', '.join(known)}"
             )
         examples = getattr(field, "examples", None)
         example = f", e.g. {examples[0]}" if examples and error["type"] != "extra_forbidden" else ""
