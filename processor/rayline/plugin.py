@@ -18,13 +18,13 @@ A plugin is a module (or object) named by an entry point of the group ``rayline.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field
 
 from rayline.dicom import dictionary
-from rayline.dicom.content import Content, InMemory, LocalFile, Piece, Spliced, Stretch
+from rayline.dicom.content import WHOLE_BYTES, Content, InMemory, LocalFile, Piece, Spliced, Stretch
 from rayline.dicom.header import Attributes, Header, read_header
 from rayline.dicom.instance import Instance, Receipt
 from rayline.dicom.rewriting import rewrite
@@ -44,13 +44,16 @@ from rayline.dicom.rules import (
 )
 from rayline.environment import environment_secret
 from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
-from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
+
+if TYPE_CHECKING:
+    from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
 
 __all__ = [
     "API_VERSION",
     "EMPTY",
     "KEEP",
     "REMOVE",
+    "WHOLE_BYTES",
     "Approval",
     "Attributes",
     "ConfigurationError",
@@ -98,6 +101,17 @@ PROJECT = "rayline"
 API_VERSION = 1
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+_EVENTS: Final = frozenset({"Evaluated", "Event", "Ingested", "Label", "Trained", "Uploaded", "Verified"})
+
+
+def __getattr__(name: str) -> Any:
+    """An event's class; their models take a while to make, and what only changes instances asks for none."""
+    if name not in _EVENTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rayline import events
+
+    return getattr(events, name)
 
 
 class Policy(BaseModel):
@@ -197,8 +211,8 @@ class Context(Protocol):
             ConfigurationError: the site has no secret of that name; there are no defaults.
         """
 
-    def stored_instances(self, event: Ingested) -> Iterator[StoredInstance]:
+    def stored_instances(self, event: "Ingested") -> Iterator[StoredInstance]:
         """The de-identified instances that an *ingested* event is about: a job's, or an image set's."""
 
-    def destinations(self, event: Ingested) -> list[Destination]:
+    def destinations(self, event: "Ingested") -> list[Destination]:
         """What all ``destinations`` hooks answer for an event."""
