@@ -36,6 +36,8 @@ class ReasonCode(StrEnum):
     DICOMDIR_REFUSED = "DICOMDIR_REFUSED"
     # The image says that its pixels show text, which this intake cannot clean.
     BURNED_IN_ANNOTATION = "BURNED_IN_ANNOTATION"
+    # The pixels may show text, and are stored in a way that this intake cannot clean.
+    PIXELS_NOT_CLEANABLE = "PIXELS_NOT_CLEANABLE"
     # The image could show a face, and the site asks for images without.
     RECOGNIZABLE_VISUAL_FEATURES = "RECOGNIZABLE_VISUAL_FEATURES"
     # A known SOP Instance UID arrived with other content.
