@@ -25,6 +25,7 @@ def deid(*arguments: object) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "rayline.cli", "deid", *map(str, arguments)],
         capture_output=True,
         text=True,
+        cwd="/",  # where no environment file lies
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "160"},
         timeout=120,
         check=False,

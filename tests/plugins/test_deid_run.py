@@ -19,6 +19,7 @@ from support.p10_files import ct_file, new_uid, pixels
 
 from rayline.plugin import ConfigurationError, InMemory
 from rayline_deid import batch as batches
+from rayline_deid import report
 from rayline_deid.engine import deidentify
 from rayline_deid.journal import FOLDER
 from rayline_deid.outputs import Outputs
@@ -80,6 +81,7 @@ def command(*arguments: object, **environment: str) -> subprocess.CompletedProce
         [sys.executable, "-m", "rayline.cli", "deid", "run", *map(str, arguments)],
         capture_output=True,
         text=True,
+        cwd="/",  # where no environment file lies
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "160", **environment},
         timeout=120,
         check=False,
@@ -125,9 +127,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def expected(content: bytes, site: str = "local") -> bytes:
-    return deidentify(
-        InMemory(content), default_profile(), Pseudonyms(SECRET.encode(), site), pixels_clean=False
-    ).whole()
+    return deidentify(InMemory(content), default_profile(), Pseudonyms(SECRET.encode(), site)).whole()
 
 
 # -- what is written ------------------------------------------------------------------------------------------------
@@ -482,6 +482,15 @@ def test_the_report_says_everything_but_values(
     assert (entry["input"], entry["output"]) == (str(refused), None)
     assert not any(word in json.dumps(document) for word in IDENTIFYING)
     assert stat.S_IMODE((tmp_path / "report.json").stat().st_mode) == 0o600
+
+
+def test_every_outcome_and_reason_is_documented(repository: Path) -> None:
+    reference = (repository / "docs/reference.md").read_text()
+    for outcome, meaning in OUTCOMES.items():
+        assert f"| `{outcome}` | {meaning} |" in reference
+    reasons = [value for name, value in vars(report).items() if name.isupper() and value == name]
+    assert len(reasons) == 7
+    assert [reason for reason in reasons if f"| `{reason}` |" not in reference] == []
 
 
 def test_the_report_can_go_to_standard_output(tmp_path: Path, scans: Path, secret_file: Path) -> None:
