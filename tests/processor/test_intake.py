@@ -1,5 +1,6 @@
 """uploaded: an object ends in a batch or in quarantine, whatever is repeated, lost or late on the way."""
 
+import hashlib
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import pydicom
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from support.in_memory_cloud.cloud import InMemoryCloud
 from support.local_cloud import LocalCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import SITE, ProcessorEstate
 
+from benchmarks.intake.enhanced_ct import IDENTIFYING, write_enhanced_ct
+from rayline import fingerprints
 from rayline.dispatcher import Outcome
 from rayline.effects import event_identity
 from rayline.events import Uploaded
@@ -275,3 +279,161 @@ def test_an_image_whose_batch_was_sealed_meanwhile_goes_into_the_next(
     assert len(batch_ids) == 2
     assert len(intake.seal()) == 2
     assert set(intake.estate.health_imaging.starts) == batch_ids
+
+
+# -- large objects
+
+LARGE = 20_000_000
+HEADER_BYTES = 1_000_000  # more than the header of such an object and what is read beside it
+LEAST_PART = 5 * 1024 * 1024
+
+
+def large(tmp_path: Path, *, encapsulated: bool = False, instance: int = 1) -> bytes:
+    """A multi-frame image that is too large to be read whole."""
+    path = tmp_path / "large.dcm"
+    write_enhanced_ct(path, LARGE, encapsulated=encapsulated, instance=instance)
+    return path.read_bytes()
+
+
+def pixel_data(content: bytes) -> bytes:
+    """The pixel data element up to its end, without what stands behind it in :func:`large`."""
+    begin = content.index(b"\xe0\x7f\x10\x00O")
+    behind = content.rfind(b"\xfc\xff\xfc\xffOB")
+    return content[begin : behind if behind > begin else len(content)]
+
+
+class Traffic:
+    """What passes the processor's S3 client meanwhile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, client: Any) -> None:
+        self.read = self.sent = self.copied = 0
+        self.operations: list[str] = []
+        for operation in (
+            "get_object",
+            "head_object",
+            "put_object",
+            "upload_part",
+            "upload_part_copy",
+            "create_multipart_upload",
+            "complete_multipart_upload",
+        ):
+            monkeypatch.setattr(client, operation, self._noting(operation, getattr(client, operation)))
+
+    def _noting(self, operation: str, real: Any) -> Any:
+        def call(**request: Any) -> Any:
+            answer = real(**request)
+            self.operations.append(operation)
+            if operation == "get_object":
+                self.read += answer["ContentLength"]
+            body = request.get("Body", b"")
+            self.sent += len(body)
+            if operation == "upload_part_copy":
+                first, last = request["CopySourceRange"].removeprefix("bytes=").split("-")
+                self.copied += int(last) - int(first) + 1
+            return answer
+
+        return call
+
+
+@pytest.fixture(params=["in-memory", "local"])
+def deid_intake(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Intake:
+    """A worker of a site that de-identifies."""
+    cloud = InMemoryCloud(clock) if request.param == "in-memory" else request.getfixturevalue("local_cloud")
+    return Intake(ProcessorEstate(cloud, tmp_path, profile="plugins: [{name: deid}]"), clock)
+
+
+@pytest.mark.parametrize("encapsulated", [False, True], ids=["native", "encapsulated"])
+def test_a_large_image_is_deidentified_and_stored_without_its_pixels_passing_by(
+    deid_intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encapsulated: bool
+) -> None:
+    monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
+    intake, content = deid_intake, large(tmp_path, encapsulated=encapsulated)
+    event = intake.upload(content)
+    traffic = Traffic(monkeypatch, intake.estate.clients.s3)
+    assert intake.observe(event) == Outcome()
+    # Copied parts begin and end somewhere in the pixels, so that the part before them is large enough for S3.
+    assert traffic.sent <= LEAST_PART + HEADER_BYTES
+    assert traffic.copied >= LARGE - LEAST_PART - HEADER_BYTES
+    assert traffic.read <= LEAST_PART + 2 * HEADER_BYTES + (len(content) if encapsulated else 0)
+    (item,) = intake.estate.tracked("instance")
+    assert item["stage"] == "batched"
+    assert item["size_bytes"] == len(content)
+    assert item["metadata"]["image"]["rows"] == 512
+    assert "content_sha256" not in item
+    (key,) = intake.seal()
+    stored = intake.estate.s3.get_object(Bucket=intake.estate.settings.imports_bucket, Key=key)["Body"].read()
+    assert pixel_data(stored) == pixel_data(content)
+    assert all(value in content and value not in stored for value in IDENTIFYING)
+    assert pydicom.dcmread(BytesIO(stored)).SOPInstanceUID == item["sop_instance_uid"]
+
+
+def test_a_large_object_is_kept_in_quarantine_as_it_came_without_passing_by(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
+    content = large(tmp_path)[:-1000]
+    event = intake.upload(content)
+    traffic = Traffic(monkeypatch, intake.estate.clients.s3)
+    rejection = intake.observe(event).rejection
+    assert rejection is not None
+    assert rejection.reason == "TRUNCATED"
+    assert traffic.copied == len(content)
+    assert traffic.read + traffic.sent <= 3 * HEADER_BYTES
+    (record,) = intake.estate.quarantine_records()
+    kept = intake.estate.s3.get_object(
+        Bucket=intake.estate.settings.quarantine_bucket, Key=f"{SITE}/{record['entry_id']}/object"
+    )
+    assert kept["Body"].read() == content
+
+
+def test_an_event_that_says_nothing_of_the_size_is_no_reason_to_read_a_large_object(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
+    event = intake.upload(large(tmp_path)).model_copy(update={"size_bytes": 0})
+    traffic = Traffic(monkeypatch, intake.estate.clients.s3)
+    assert intake.observe(event) == Outcome()
+    assert traffic.operations[:2] == ["get_object", "head_object"]
+    assert traffic.copied == intake.upload(large(tmp_path)).size_bytes
+
+
+def test_a_large_object_of_up_to_64_mb_is_hashed(intake: Intake, tmp_path: Path) -> None:
+    content = large(tmp_path)
+    intake.take(content)
+    (item,) = intake.estate.tracked("instance")
+    assert item["content_sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_same_large_content_twice_is_stored_once_and_other_content_under_its_uid_is_refused(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
+    content = large(tmp_path)
+    other = content[:-1_000_000] + bytes(1_000) + content[-999_000:]
+    assert len(other) == len(content)
+    assert intake.take(content, "upload/a").rejection is None
+    assert intake.take(content, "upload/b").rejection is None
+    conflict = intake.take(other, "upload/c").rejection
+    assert conflict is not None
+    assert conflict.reason == "UID_CONFLICT"
+    assert intake.stages() == ["batched", "duplicate", "quarantined"]
+
+
+def test_a_large_object_that_is_deleted_on_the_way_is_gone_and_no_retry(
+    intake: Intake, tmp_path: Path
+) -> None:
+    event = intake.upload(large(tmp_path))
+    estate = intake.estate
+
+    class Deleting(Passing):
+        def screen(self, instance: Any) -> None:
+            estate.s3.delete_object(Bucket=event.bucket, Key=event.key, VersionId=event.version_id)
+            instance.source.read(10_000_000, 1)
+
+    object.__setattr__(intake.runtime.services, "hooks", Deleting)
+    outcome = intake.observe(event)
+    assert outcome.finished
+    assert outcome.rejection is not None
+    assert outcome.rejection.reason == "OBJECT_GONE"
+    assert intake.stages() == ["quarantined"]
+    assert estate.s3.list_multipart_uploads(Bucket=estate.settings.quarantine_bucket).get("Uploads") is None
