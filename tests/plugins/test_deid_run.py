@@ -62,7 +62,7 @@ def scans(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def refused(scans: Path) -> Path:
-    """Something among the scans that cannot be made safe."""
+    """An image that says it shows text, and not how its samples are to be looked at."""
     path = scans / "secondary.dcm"
     content = ct_file(
         pixels(9),
@@ -279,7 +279,7 @@ def test_what_is_refused_is_told_of_and_never_written(
     (scans / "notes.txt").write_text("Jane Doe was here")
     finished = command(scans, "--output", tmp_path / "clean", "--secret-file", secret_file)
     assert finished.returncode == 3
-    assert f"refused: {refused}: BURNED_IN_ANNOTATION:" in finished.stderr
+    assert f"refused: {refused}: PIXELS_NOT_CLEANABLE:" in finished.stderr
     assert f"refused: {scans / 'notes.txt'}: NOT_DICOM:" in finished.stderr
     assert "6 of 8 files de-identified, 2 refused" in finished.stdout
     outputs = written(tmp_path / "clean")
@@ -466,7 +466,7 @@ def test_the_report_says_everything_but_values(
         "edition": default_profile().edition,
     }
     assert document["key_id"] == Pseudonyms(SECRET.encode(), "local").key_id
-    assert document["reasons"] == {"BURNED_IN_ANNOTATION": 1}
+    assert document["reasons"] == {"PIXELS_NOT_CLEANABLE": 1}
     sizes = [path.stat().st_size for path in scans.rglob("*.dcm")]
     assert document["totals"] == {
         "files": 7,
