@@ -21,6 +21,9 @@ _IMAGE_TYPE: Final = 0x00080008
 _ROWS: Final = 0x00280010
 _COLUMNS: Final = 0x00280011
 
+# Hostile input can name any manufacturer; forget rather than grow.
+_REMEMBERED: Final = 1024
+
 _Pixels = Annotated[int, Field(ge=0, le=65535)]
 _Size = Annotated[int, Field(ge=1, le=65535)]
 _Text = Annotated[str, Field(min_length=1)]
@@ -104,6 +107,21 @@ def packaged_rules() -> tuple[DeviceRule, ...]:
     return _DeviceRules.model_validate(document).rules
 
 
-def matching(rules: Iterable[DeviceRule], header: Attributes) -> list[DeviceRule]:
-    """The rules for the machine that made an image."""
-    return [rule for rule in rules if rule.applies(header)]
+class DeviceRules:
+    """Rules to be asked about many images: those for a manufacturer are looked for once."""
+
+    def __init__(self, rules: Iterable[DeviceRule]) -> None:
+        self._rules = tuple(rules)
+        self._by_manufacturer: dict[str, tuple[DeviceRule, ...]] = {}
+
+    def matching(self, header: Attributes) -> list[DeviceRule]:
+        """The rules for the machine that made an image."""
+        manufacturer = header.text(_MANUFACTURER).lower()
+        rules = self._by_manufacturer.get(manufacturer)
+        if rules is None:
+            if len(self._by_manufacturer) >= _REMEMBERED:
+                self._by_manufacturer.clear()
+            rules = self._by_manufacturer[manufacturer] = tuple(
+                rule for rule in self._rules if (rule.manufacturer or "").lower() in manufacturer
+            )
+        return [rule for rule in rules if rule.applies(header)]

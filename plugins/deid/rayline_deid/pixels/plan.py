@@ -15,7 +15,6 @@ from rayline_deid.pixels.attributes import (
     not_cleanable,
 )
 from rayline_deid.pixels.boxes import Box, outside, simplified
-from rayline_deid.pixels.devices import matching, packaged_rules
 from rayline_deid.pixels.settings import PixelSettings
 
 BURNED_IN_ANNOTATION: Final = 0x00280301
@@ -93,9 +92,7 @@ def plan(header: Header, settings: PixelSettings) -> Plan:
     modality = header.text(_MODALITY).upper()
     if modality == _SLIDES and _LABEL in kinds:
         raise RejectedEvent("BURNED_IN_ANNOTATION", "an image of a slide's label shows whose slide it is")
-    rules = matching(
-        (*settings.device_rules, *(packaged_rules() if settings.packaged_device_rules else ())), header
-    )
+    rules = settings.devices.matching(header)
     if any(rule.refuse for rule in rules):
         raise RejectedEvent("BURNED_IN_ANNOTATION", "a device rule refuses images of this machine")
     rows, columns = header.integer(ROWS) or 0, header.integer(COLUMNS) or 0

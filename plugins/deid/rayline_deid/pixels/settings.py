@@ -1,10 +1,11 @@
 """Settings of pixel cleaning, part of a site's profile."""
 
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rayline_deid.pixels.devices import DeviceRule
+from rayline_deid.pixels.devices import DeviceRule, DeviceRules, packaged_rules
 
 
 class PixelSettings(BaseModel):
@@ -37,3 +38,8 @@ class PixelSettings(BaseModel):
     largest_frame: Annotated[int, Field(ge=1)] = 40_000_000
     largest_image: Annotated[int, Field(ge=1)] = 4_000_000_000
     threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @cached_property
+    def devices(self) -> DeviceRules:
+        """All device rules that hold."""
+        return DeviceRules((*self.device_rules, *(packaged_rules() if self.packaged_device_rules else ())))
