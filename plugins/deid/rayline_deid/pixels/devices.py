@@ -21,7 +21,7 @@ _IMAGE_TYPE: Final = 0x00080008
 _ROWS: Final = 0x00280010
 _COLUMNS: Final = 0x00280011
 
-# Hostile input can name any manufacturer; forget rather than grow.
+# Hostile input can name any machine; forget rather than grow.
 _REMEMBERED: Final = 1024
 
 _Pixels = Annotated[int, Field(ge=0, le=65535)]
@@ -70,6 +70,14 @@ class DeviceRule(BaseModel):
             raise ValueError("a rule has boxes to blank, or refuse: true")
         return self
 
+    def may_apply(self, manufacturer: str, model: str, modality: str) -> bool:
+        """Whether the rule is for such machines, in lower case, or some of them."""
+        return (
+            (self.manufacturer or "").lower() in manufacturer
+            and (self.model or "").lower() in model
+            and self.modality in (None, modality)
+        )
+
     def applies(self, header: Attributes) -> bool:
         """Whether the rule is for the machine that made an image."""
         parts = (
@@ -108,20 +116,18 @@ def packaged_rules() -> tuple[DeviceRule, ...]:
 
 
 class DeviceRules:
-    """Rules to be asked about many images: those for a manufacturer are looked for once."""
+    """Rules to be asked about many images: those for a machine are looked for once."""
 
     def __init__(self, rules: Iterable[DeviceRule]) -> None:
         self._rules = tuple(rules)
-        self._by_manufacturer: dict[str, tuple[DeviceRule, ...]] = {}
+        self._by_machine: dict[tuple[str, str, str], tuple[DeviceRule, ...]] = {}
 
     def matching(self, header: Attributes) -> list[DeviceRule]:
         """The rules for the machine that made an image."""
-        manufacturer = header.text(_MANUFACTURER).lower()
-        rules = self._by_manufacturer.get(manufacturer)
+        machine = (header.text(_MANUFACTURER).lower(), header.text(_MODEL).lower(), header.text(_MODALITY))
+        rules = self._by_machine.get(machine)
         if rules is None:
-            if len(self._by_manufacturer) >= _REMEMBERED:
-                self._by_manufacturer.clear()
-            rules = self._by_manufacturer[manufacturer] = tuple(
-                rule for rule in self._rules if (rule.manufacturer or "").lower() in manufacturer
-            )
+            if len(self._by_machine) >= _REMEMBERED:
+                self._by_machine.clear()
+            rules = self._by_machine[machine] = tuple(rule for rule in self._rules if rule.may_apply(*machine))
         return [rule for rule in rules if rule.applies(header)]
