@@ -129,5 +129,7 @@ class DeviceRules:
         if rules is None:
             if len(self._by_machine) >= _REMEMBERED:
                 self._by_machine.clear()
-            rules = self._by_machine[machine] = tuple(rule for rule in self._rules if rule.may_apply(*machine))
+            rules = self._by_machine[machine] = tuple(
+                rule for rule in self._rules if rule.may_apply(*machine)
+            )
         return [rule for rule in rules if rule.applies(header)]

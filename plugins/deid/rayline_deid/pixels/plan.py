@@ -95,11 +95,12 @@ def plan(header: Header, settings: PixelSettings) -> Plan:
     rules = settings.devices.matching(header)
     if any(rule.refuse for rule in rules):
         raise RejectedEvent("BURNED_IN_ANNOTATION", "a device rule refuses images of this machine")
-    rows, columns = header.integer(ROWS) or 0, header.integer(COLUMNS) or 0
-    boxes = [box for rule in rules for box in rule.rectangles()]
-    regions = _ultrasound_regions(header, rows, columns)
-    if regions:
-        boxes += outside(regions, rows, columns)
+    boxes: tuple[Box, ...] = ()
+    if rules or _SEQUENCE_OF_ULTRASOUND_REGIONS in header:
+        rows, columns = header.integer(ROWS) or 0, header.integer(COLUMNS) or 0
+        regions = _ultrasound_regions(header, rows, columns)
+        unshown = outside(regions, rows, columns) if regions else []
+        boxes = simplified([*(box for rule in rules for box in rule.rectangles()), *unshown], rows, columns)
     at_risk = bool(rules) or settings.every_image or _at_risk(header, modality, kinds, annotation, settings)
     annotated = annotation == "YES"
     if at_risk and not settings.text_detection and not boxes:
@@ -107,7 +108,7 @@ def plan(header: Header, settings: PixelSettings) -> Plan:
             "BURNED_IN_ANNOTATION", "the pixels may show text, no rule says where, and text detection is off"
         )
     return Plan(
-        simplified(boxes, rows, columns),
+        boxes,
         at_risk and settings.text_detection,
         annotated,
         _overlays_embedded(header),
@@ -146,11 +147,16 @@ def _ultrasound_regions(header: Attributes, rows: int, columns: int) -> list[Box
 
 def _overlays_embedded(header: Attributes) -> bool:
     """Whether an overlay lies in bits of the pixel cells that hold no sample (PS3.5 §8.1.2, retired)."""
+    described = [group for group in _OVERLAY_GROUPS if _is_described(header, group)]
+    if not described:
+        return False
     allocated, stored = header.integer(BITS_ALLOCATED), header.integer(BITS_STORED)
     if not allocated or not stored or stored >= allocated:
         return False
-    for group in _OVERLAY_GROUPS:
-        described = group << 16 | 0x0010 in header or group << 16 | 0x0102 in header
-        if described and (header.integer(group << 16 | 0x0102) or group << 16 | 0x3000 not in header):
-            return True
-    return False
+    return any(
+        header.integer(group << 16 | 0x0102) or group << 16 | 0x3000 not in header for group in described
+    )
+
+
+def _is_described(header: Attributes, group: int) -> bool:
+    return group << 16 | 0x0010 in header or group << 16 | 0x0102 in header
