@@ -60,7 +60,10 @@ class Pseudonyms:
         # Others make UIDs under 2.25 too, which must not be taken for ours.
         self._uid_seal_bytes = 5 if self._is_uuid else 4
         self._prefix = patient_prefix.encode("ascii")
+        # The files of a patient, and of a study, come in long rows.
         self.uid = lru_cache(maxsize=65_536)(self._uid)
+        self.patient = lru_cache(maxsize=8_192)(self._patient)
+        self.shift_days = lru_cache(maxsize=8_192)(self._shift_days)
         self.under = lru_cache(maxsize=8)(self._under)
 
     def _under(self, uid_root: str, patient_prefix: str) -> "Pseudonyms":
@@ -96,7 +99,7 @@ class Pseudonyms:
         head, seal = made[: -self._uid_seal_bytes], made[-self._uid_seal_bytes :]
         return hmac.compare_digest(seal, self._uid_seal(head))
 
-    def patient(self, identifier: bytes) -> bytes:
+    def _patient(self, identifier: bytes) -> bytes:
         """A pseudonym for a patient, the prefix and 20 characters, valid as LO and PN."""
         if self.is_patient(identifier):
             return identifier
@@ -113,7 +116,7 @@ class Pseudonyms:
             return identifier
         return _sealed(self._hash_key, identifier, 16, _HASH_SEAL)
 
-    def shift_days(self, patient: bytes, first: int, last: int) -> int:
+    def _shift_days(self, patient: bytes, first: int, last: int) -> int:
         """Days to add to a patient's dates, from ``first`` to ``last`` but never 0."""
         without_zero = last - first + (0 if first <= 0 <= last else 1)
         drawn = int.from_bytes(hmac.digest(self._shift_key, patient, "sha256")[:16], "big") % without_zero
