@@ -91,7 +91,7 @@ def _token(
     typer.echo("in the access file:", err=True)
     typer.echo("tokens:")
     typer.echo(
-        f"  - {{name: {json.dumps(name)}, sha256: {digest}, permissions: [{', '.join(sorted(set(permission)))}], "
+        f'  - {{name: {json.dumps(name)}, sha256: "{digest}", permissions: [{", ".join(sorted(set(permission)))}], '
         f"expires: {expires}}}"
     )
 

@@ -11,7 +11,7 @@
         radiology-it: [quarantine:read, quarantine:write]
         data-protection: [quarantine:read, phi:read]
     tokens:
-      - {name: anna, sha256: <64 hex digits>, permissions: [quarantine:read], expires: 2027-01-31T00:00:00Z}
+      - {name: anna, sha256: "<64 hex digits>", permissions: [quarantine:read], expires: 2027-01-31T00:00:00Z}
 """
 
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def load_access_file(path: Path) -> AccessFile:
     except yaml.YAMLError:
         raise ConfigurationError(f"the access file {path} is no YAML") from None
     try:
-        return AccessFile.model_validate(document or {})
+        return AccessFile.model_validate({} if document is None else document)
     except ValidationError as error:
         problems = ", ".join(
             f"{'.'.join(map(str, problem['loc']))} ({problem['msg'].lower()})" for problem in error.errors()

@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from rayline.http_api.access import FirstThatKnows, Permission, Principal
 from rayline.http_api.gate import HEALTH_PATH, Gate, principal_of
 from rayline.http_api.limits import Rate, RateLimit, RequestFrame
-from rayline.http_api.problems import Problem, ProblemCode, ProblemRaised, answer_problems
+from rayline.http_api.problems import MEDIA_TYPE, Problem, ProblemCode, ProblemRaised, answer_problems
 from rayline.http_api.quarantine_routes import quarantine_routes
 from rayline.quarantining.triage import Triage
 
@@ -73,10 +73,26 @@ def create_app(triage: Triage, authenticator: FirstThatKnows, *, rate: Rate = Ra
         """Whether the API answers; the one route that is open, for load balancers."""
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        return _with_problems(describe())
+
+    app.openapi = described  # type: ignore[method-assign]
     answer_problems(app)
     app.add_middleware(Gate, authenticator=authenticator, rate_limit=RateLimit(rate))
     app.add_middleware(RequestFrame)  # the outermost
     return app
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """A description whose errors have the media type that they are sent with, which FastAPI cannot be told."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if not status.startswith("2") and "application/json" in response["content"]:
+                    response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+    return document
 
 
 class _Nobody:

@@ -17,6 +17,9 @@ from threading import Lock
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from rayline.http_api.access import AuthenticationUnavailable, NotAuthenticated, Permission, Principal
 
@@ -85,7 +88,7 @@ class LoadBalancerTokens:
         self._expected = load_balancer
         self._fetch_key = fetch_key
         self._clock = clock
-        self._keys: OrderedDict[str, str] = OrderedDict()
+        self._keys: OrderedDict[str, PublicKeyTypes] = OrderedDict()
         self._lock = Lock()
 
     def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
@@ -134,18 +137,18 @@ class LoadBalancerTokens:
                 raise NotAuthenticated("the load balancer's token has expired")
         return claims
 
-    def _key(self, key_id: str) -> str:
+    def _key(self, key_id: str) -> Any:
         with self._lock:
             if key_id in self._keys:
                 self._keys.move_to_end(key_id)
                 return self._keys[key_id]
         try:
-            key = self._fetch_key(key_id)
+            key = load_pem_public_key(self._fetch_key(key_id).encode())
         except urllib.error.HTTPError as error:
             if error.code in (403, 404):
                 raise NotAuthenticated("the load balancer's token names a key that does not exist") from None
             raise AuthenticationUnavailable("the load balancer's keys cannot be fetched") from None
-        except OSError:
+        except (OSError, ValueError, UnsupportedAlgorithm):
             raise AuthenticationUnavailable("the load balancer's keys cannot be fetched") from None
         with self._lock:
             self._keys[key_id] = key

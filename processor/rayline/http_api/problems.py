@@ -123,8 +123,8 @@ def _where(problem: Mapping[str, Any]) -> str:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # Where and what is wrong; the input itself may name a patient.
-    wrong = ", ".join(sorted(f"{'.'.join(map(str, each['loc']))}: {each['type']}" for each in error.errors()))
+    # Where and what is wrong; the input itself may name a patient, and so may the name of a field that we do not know.
+    wrong = ", ".join(sorted({f"{_where(each)}: {each['type']}" for each in error.errors()}))
     return problem_response(
         HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.INVALID_REQUEST, f"wrong or missing: {wrong}"
     )
@@ -135,8 +135,10 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return too_large_response()
-    if status is HTTPStatus.BAD_REQUEST:  # a body that is no JSON
-        return problem_response(status, ProblemCode.INVALID_REQUEST, "the body cannot be read")
+    if status is HTTPStatus.BAD_REQUEST:  # FastAPI's, for a body that it cannot read
+        return problem_response(
+            HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.INVALID_REQUEST, "the body cannot be read"
+        )
     return problem_response(status, ProblemCode.ROUTE_UNKNOWN, "there is no such path or method")
 
 

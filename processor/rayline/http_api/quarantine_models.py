@@ -195,5 +195,5 @@ class PurgeAnswer(_Model):
             deleted=done.entries,
             size_bytes=done.size_bytes,
             kept_versions=done.kept_versions,
-            noncurrent_days=noncurrent_days if done.kept_versions else None,
+            noncurrent_days=noncurrent_days,
         )

@@ -124,7 +124,8 @@ def quarantine_routes(triage: Triage, require: Require) -> APIRouter:
         if request.dry_run:
             return PurgeAnswer(dry_run=True, found=len(entries), more=more)
         done = triage.emptying.purge(entries, selection, _name(writer))
-        return PurgeAnswer.of(len(entries), more, done, triage.noncurrent_days())
+        days = triage.noncurrent_days() if done.kept_versions else None
+        return PurgeAnswer.of(len(entries), more, done, days)
 
     return router
 
