@@ -1,6 +1,7 @@
 """``rayline upload``: send files to the uploads bucket."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -60,9 +61,16 @@ def upload_files(
     def send(file: tuple[Path, str]) -> UploadedObject:
         path, name = file
         key = f"{UPLOAD_PREFIX}{site}/{name}"
-        content = path.read_bytes()
-        response = s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType="application/dicom")
-        return UploadedObject(str(path), key, response["VersionId"], len(content))
+        with path.open("rb") as content:
+            response = s3.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=content,
+                ContentType="application/dicom",
+                # S3 keeps it, so that the intake knows a large object again without reading it.
+                ChecksumAlgorithm="SHA256",
+            )
+            return UploadedObject(str(path), key, response["VersionId"], os.fstat(content.fileno()).st_size)
 
     with ThreadPoolExecutor(_PARALLEL_UPLOADS) as executor:
         yield from executor.map(send, files)
