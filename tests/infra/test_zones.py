@@ -119,6 +119,36 @@ def test_writes_stay_under_their_prefix(
     assert allows(role_policy(graph, role), "s3:PutObject", object_arn(graph, bucket, key)) is allowed
 
 
+@pytest.mark.parametrize(
+    ("role", "source", "target", "key"),
+    [
+        ("processor", "uploads", "imports", None),
+        ("processor", "uploads", "quarantine", None),
+        ("operator", "quarantine", "uploads", "upload/hospital-a/released/0f"),
+    ],
+)
+def test_whoever_has_s3_copy_large_objects_may_read_the_version_and_abort_the_upload(
+    graph: Graph, role: str, source: str, target: str, key: str | None
+) -> None:
+    # UploadPartCopy of a version asks for both (S3 user guide, "Multipart upload API and permissions").
+    policy = role_policy(graph, role)
+    assert allows(policy, "s3:GetObjectVersion", object_arn(graph, source))
+    for action in ("s3:PutObject", "s3:AbortMultipartUpload"):
+        assert allows(policy, action, object_arn(graph, target, key))
+
+
+def test_parts_that_a_crash_left_behind_end_by_themselves(graph: Graph) -> None:
+    lifecycles = graph.of_type("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+    assert len(lifecycles) == len(graph.of_type("aws:s3/bucket:Bucket"))
+    for lifecycle in lifecycles:
+        days = [
+            rule["abortIncompleteMultipartUpload"]["daysAfterInitiation"]
+            for rule in lifecycle.inputs["rules"]
+            if rule["status"] == "Enabled" and "abortIncompleteMultipartUpload" in rule
+        ]
+        assert days == [7]
+
+
 @pytest.mark.parametrize("key", sorted(MAY_DECRYPT))
 def test_a_key_opens_for_a_role_only_by_key_policy_and_role_policy(graph: Graph, key: str) -> None:
     resource = graph.named("aws:kms/key:Key", f"{key}-key")
