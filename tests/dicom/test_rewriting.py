@@ -190,6 +190,16 @@ def test_a_known_sequence_hidden_in_un_is_looked_into(syntax: str) -> None:
     assert b"cba" in output
 
 
+@pytest.mark.parametrize("syntax", [IMPLICIT_LITTLE, EXPLICIT_LITTLE])
+def test_what_only_the_rules_call_a_sequence_goes_where_it_is_none(syntax: str) -> None:
+    writer = Writer(syntax)
+    unknown = 0x00081301  # no tag of PS3.6 as pydicom has it
+    content = writer.file([*minimal_image(writer), Element(unknown, "UN", b"Doe^Jane, no items")])
+    output = rewrite(InMemory(content), Example({unknown: Descend()})).whole()
+    assert b"Doe^Jane" not in output
+    assert unknown not in read(output)
+
+
 def test_what_follows_the_pixel_data_is_treated_too() -> None:
     writer = Writer()
     body = b"".join(map(writer.element, minimal_image(writer)))

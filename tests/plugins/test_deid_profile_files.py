@@ -8,12 +8,13 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from support.part10 import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Element, Writer, minimal_image
-from support.shared_data import part10_files
+from support.shared_data import ROOT, part10_files
 
-from rayline.plugin import InMemory, RejectedEvent
+from rayline.dicom.validation import screen
+from rayline.plugin import InMemory, Instance, RejectedEvent, rewrite
 from rayline_deid.document import parse_profile
-from rayline_deid.engine import deidentify
-from rayline_deid.profile import Profile, default_profile
+from rayline_deid.engine import DeidRules, Pixels
+from rayline_deid.profile import Profile, default_profile, load_profile
 from rayline_deid.pseudonyms import Pseudonyms
 
 PSEUDONYMS = Pseudonyms(b"0123456789abcdef0123456789abcdef", "north")
@@ -35,12 +36,12 @@ def file(
     return writer.file([*image, *patient, *elements])
 
 
-def output(content: bytes, chosen: Profile, *, pixels_clean: bool = False) -> bytes:
-    return deidentify(InMemory(content), chosen, PSEUDONYMS, pixels_clean=pixels_clean).whole()
+def output(content: bytes, chosen: Profile, *, pixels: Pixels = Pixels.LEFT) -> bytes:
+    return rewrite(InMemory(content), DeidRules(chosen, PSEUDONYMS, pixels)).whole()
 
 
-def cleaned(content: bytes, chosen: Profile, *, pixels_clean: bool = False) -> Dataset:
-    return pydicom.dcmread(BytesIO(output(content, chosen, pixels_clean=pixels_clean)))
+def cleaned(content: bytes, chosen: Profile, *, pixels: Pixels = Pixels.LEFT) -> Dataset:
+    return pydicom.dcmread(BytesIO(output(content, chosen, pixels=pixels)))
 
 
 def codes(dataset: Dataset) -> list[str]:
@@ -48,9 +49,9 @@ def codes(dataset: Dataset) -> list[str]:
     return [item.CodeValue for item in dataset.DeidentificationMethodCodeSequence]
 
 
-def refusal(content: bytes, chosen: Profile, *, pixels_clean: bool = False) -> str:
+def refusal(content: bytes, chosen: Profile, *, pixels: Pixels = Pixels.LEFT) -> str:
     with pytest.raises(RejectedEvent) as caught:
-        output(content, chosen, pixels_clean=pixels_clean)
+        output(content, chosen, pixels=pixels)
     return caught.value.reason
 
 
@@ -75,7 +76,9 @@ def test_the_output_names_the_profile_and_each_option(options: dict[str, Any], c
     chosen = profile(options)
     dataset = cleaned(file(body_part), chosen)
     assert codes(dataset) == ["113100", code]
-    assert codes(cleaned(file(body_part), chosen, pixels_clean=True)) == sorted(["113100", "113101", code])
+    assert codes(cleaned(file(body_part), chosen, pixels=Pixels.EXAMINED)) == sorted(
+        ["113100", "113101", code]
+    )
     assert dataset.PatientIdentityRemoved == "YES"
     assert dataset.LongitudinalTemporalInformationModified == {
         "113106": "UNMODIFIED",
@@ -88,10 +91,13 @@ def test_the_output_names_the_profile_and_each_option(options: dict[str, Any], c
 def test_pixels_are_called_clean_only_where_somebody_cleaned_them() -> None:
     flagged = file(Element(0x00280301, "CS", b"YES "))
     assert refusal(flagged, default_profile()) == "BURNED_IN_ANNOTATION"
-    assert refusal(flagged, profile({"clean_pixel_data": False}), pixels_clean=True) == "BURNED_IN_ANNOTATION"
+    assert (
+        refusal(flagged, profile({"clean_pixel_data": False}), pixels=Pixels.EXAMINED)
+        == "BURNED_IN_ANNOTATION"
+    )
     assert "BurnedInAnnotation" not in cleaned(file(), default_profile())
     for content in (flagged, file()):
-        dataset = cleaned(content, default_profile(), pixels_clean=True)
+        dataset = cleaned(content, default_profile(), pixels=Pixels.EXAMINED)
         assert dataset.BurnedInAnnotation == "NO"
         assert codes(dataset) == ["113100", "113101"]
 
@@ -404,9 +410,9 @@ def test_twice_is_once(name: str, without: list[int], syntax: str) -> None:
         syntax=syntax,
         without=without,
     )
-    for pixels_clean in (False, True):
-        once = output(content, PROFILES[name], pixels_clean=pixels_clean)
-        assert output(once, PROFILES[name], pixels_clean=pixels_clean) == once
+    for pixels in Pixels:
+        once = output(content, PROFILES[name], pixels=pixels)
+        assert output(once, PROFILES[name], pixels=pixels) == once
 
 
 def test_dates_of_nobody_do_not_move_by_a_number_that_all_would_share() -> None:
@@ -494,3 +500,50 @@ def test_every_real_file_is_the_same_when_done_twice(name: str) -> None:
         assert output(once, PROFILES[name]) == once, path.name
         done += 1
     assert done > 30
+
+
+FLOODS = {
+    "LO": Element(0x00081030, "LO", b"\\" * 150_000),
+    "UT": Element(0x0040A160, "UT", b"Chest " * 2_000_000),
+    "DS": Element(0x00101030, "DS", b"1\\" * 150_000),
+    "DA": Element(0x00080020, "DA", b"\\" * 150_000),
+    "private": Element(0x00991005, "LT", b"ml " * 3_000_000),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_floods_of_values_go(kind: str) -> None:
+    creator = [Element(0x00990010, "LO", b"NQHeader")]
+    after = output(file(*creator, FLOODS[kind], syntax=IMPLICIT_LITTLE), PROFILES["everything"])
+    assert len(after) < 10_000
+
+
+def test_a_flood_of_uids_is_refused() -> None:
+    flood = Element(0x00080058, "UI", b"1\\" * 100_000)
+    assert refusal(file(flood, syntax=IMPLICIT_LITTLE), default_profile()) == "LIMIT_EXCEEDED"
+
+
+def test_an_attribute_that_a_profile_keeps_stays_in_a_report_too() -> None:
+    chosen = profile(attributes={"TextValue": {"action": "keep", "unsafe": True}})
+    dataset = cleaned(file(Element(0x0040A730, "SQ", report())), chosen)
+    assert dataset.ContentSequence[0].TextValue == "Chest of Zorgblatt, acute pneumonia"
+    assert dataset.ContentSequence[1].PersonName == "ANONYMIZED"
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", [*PROFILES, "research.yaml", "trial.yaml"])
+def test_every_real_file_that_the_intake_takes_is_taken_afterwards(name: str) -> None:
+    chosen = PROFILES.get(name) or load_profile(ROOT / "config/deid" / name)
+    taken = 0
+    for path in part10_files("transfer_syntax") + part10_files("sr_seg") + part10_files("cxr_dicom"):
+        content = path.read_bytes()
+        if len(content) > 4_000_000 or screen(Instance(content)) is not None:
+            continue
+        try:
+            after = output(content, chosen, pixels=Pixels.EXAMINED)
+        except RejectedEvent as refused:
+            assert refused.reason in ("BURNED_IN_ANNOTATION", "RECOGNIZABLE_VISUAL_FEATURES"), path.name
+            continue
+        assert screen(Instance(after)) is None, path.name
+        taken += 1
+    assert taken > (20 if name == "trial.yaml" else 40)

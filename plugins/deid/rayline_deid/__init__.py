@@ -68,5 +68,5 @@ def transform_instance(instance: Instance, context: Context) -> Instance:
     """
     pseudonyms = pseudonyms_for(context.secret(context.settings.secret), context.site)
     profile: Profile = context.settings.resolved
-    content = deidentify(instance.source, profile, pseudonyms)
+    content = deidentify(instance.source, profile, pseudonyms, instance.header)
     return instance.with_content(content, Receipt(name, profile.digest, pseudonyms.key_id))

@@ -1,13 +1,18 @@
 """De-identify a Part 10 file after a profile: the rules that :func:`rayline.plugin.rewrite` follows."""
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Final
 
 from rayline.plugin import (
+    WHOLE_BYTES,
     Content,
     Element,
     FileMeta,
+    Header,
+    InMemory,
     Insertion,
+    Instance,
     Plan,
     RejectedEvent,
     Replace,
@@ -17,6 +22,7 @@ from rayline.plugin import (
 from rayline_deid.document import Action
 from rayline_deid.options import BASIC_METHOD, METHODS, Option
 from rayline_deid.patient import IDENTITY, PatientScope, patient_facts, patient_scope
+from rayline_deid.pixels.cleaning import clean_pixels
 from rayline_deid.profile import (
     BODY_PART_EXAMINED,
     BURNED_IN_ANNOTATION,
@@ -51,71 +57,107 @@ _DECIDING: Final = frozenset(
 )
 
 
+class Pixels(Enum):
+    """What was done about text in the pixels before the header is rewritten."""
+
+    #: Nothing: an image that says that it shows text is refused, and the output does not say that it was cleaned.
+    LEFT = auto()
+    #: The header rules text out, so the pixels were not looked at.
+    RULED_OUT = auto()
+    #: They were searched, and blanked where there was some.
+    EXAMINED = auto()
+
+
 def deidentify(
-    source: Content, profile: Profile, pseudonyms: Pseudonyms, *, pixels_clean: bool = False
+    source: Content, profile: Profile, pseudonyms: Pseudonyms, header: Header | None = None
 ) -> Content:
-    """Rewrite a Part 10 file after a profile, in its own transfer syntax.
+    """De-identify a Part 10 file after a profile, pixels and header, in its own transfer syntax where possible.
 
     Args:
-        pixels_clean: text in the pixels was looked for and blanked before. Otherwise an image that says it has
-            some is refused, and the output does not say that its pixels were cleaned.
+        header: its header, where it was read before.
 
     Raises:
-        RejectedEvent: ``DICOMDIR_REFUSED``, ``BURNED_IN_ANNOTATION``, ``RECOGNIZABLE_VISUAL_FEATURES``, or the file
-            cannot be read whole (``NOT_DICOM``, ``TRUNCATED``, ``MALFORMED``, ``LIMIT_EXCEEDED``).
+        RejectedEvent: ``DICOMDIR_REFUSED``, ``BURNED_IN_ANNOTATION``, ``PIXELS_NOT_CLEANABLE``,
+            ``RECOGNIZABLE_VISUAL_FEATURES``, or the file cannot be read whole (``NOT_DICOM``, ``TRUNCATED``,
+            ``MALFORMED``, ``LIMIT_EXCEEDED``).
     """
-    return rewrite(source, DeidRules(profile, pseudonyms, pixels_clean=pixels_clean))
+    return deidentify_by(DeidRules(profile, pseudonyms), source, header)
+
+
+def deidentify_by(rules: "DeidRules", source: Content, header: Header | None = None) -> Content:
+    """De-identify a Part 10 file as :func:`deidentify` does, by rules that are there already."""
+    instance = Instance(InMemory(source.whole()) if source.size <= WHOLE_BYTES else source)
+    if header is None:
+        header = instance.header
+    rules.pixels = Pixels.LEFT
+    if (settings := rules.profile.pixel_settings) is not None:
+        cleaned = clean_pixels(instance.source, header, settings)
+        rules.pixels = Pixels.EXAMINED if cleaned.examined else Pixels.RULED_OUT
+        if cleaned.cleaned:
+            instance = Instance(cleaned.content)
+            header = instance.header
+    return rewrite(instance.source, rules, header)
 
 
 class DeidRules:
-    """The rules of a profile under one site's secret.
+    """The rules of a profile under one site's secret, for one file at a time.
 
     Attributes:
+        profile: what is kept and what is not.
+        pixels: what was done about the pixels of the file whose header comes next.
         facts: tags of the top level that :meth:`begin` wants to know; those of a subclass are kept.
     """
 
     facts: frozenset[int] = _DECIDING
 
-    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, *, pixels_clean: bool = False) -> None:
-        self._profile = profile
+    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, pixels: Pixels = Pixels.LEFT) -> None:
+        self.profile = profile
+        self.pixels = pixels
         self._pseudonyms = pseudonyms
-        self._applied = profile.options if pixels_clean else profile.options - {Option.CLEAN_PIXEL_DATA}
-        self._pixels_clean = pixels_clean and Option.CLEAN_PIXEL_DATA in profile.options
         self.facts |= patient_facts(profile)
+
+    @property
+    def _applied(self) -> frozenset[Option]:
+        options = self.profile.options
+        return options - {Option.CLEAN_PIXEL_DATA} if self.pixels is Pixels.LEFT else options
 
     def begin(self, meta: FileMeta, facts: Mapping[int, bytes]) -> Plan[PatientScope]:
         """Find out who the patient is, and refuse what its header alone cannot make safe."""
         if meta.sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
             raise RejectedEvent("DICOMDIR_REFUSED", "a media directory; send the instances that it lists")
-        if not self._pixels_clean and facts.get(BURNED_IN_ANNOTATION, b"").upper() == b"YES":
+        applied = self._applied
+        pixels_cleaned = Option.CLEAN_PIXEL_DATA in applied
+        if not pixels_cleaned and facts.get(BURNED_IN_ANNOTATION, b"").upper() == b"YES":
             raise RejectedEvent("BURNED_IN_ANNOTATION", "the pixels show text, and only headers are cleaned")
-        if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in self._applied and could_show_a_face(facts):
+        if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in applied and could_show_a_face(facts):
             raise RejectedEvent(
                 "RECOGNIZABLE_VISUAL_FEATURES",
                 "the image could show a face, by its modality and body part; send it without, or do not select "
                 "clean_recognizable_visual_features",
             )
-        scope = patient_scope(self._profile, self._pseudonyms, facts)
-        treatments = treatments_of(self._profile)
+        scope = patient_scope(self.profile, self._pseudonyms, facts)
+        treatments = treatments_of(self.profile)
         instance = Element(SOP_INSTANCE_UID, "UI", facts.get(SOP_INSTANCE_UID) or meta.sop_instance_uid, 0)
         return Plan(
             treatments=treatments,
             scope=scope,
             sop_class_uid=facts.get(SOP_CLASS_UID) or meta.sop_class_uid,
             sop_instance_uid=_replaced(treatments.of[SOP_INSTANCE_UID], instance, scope),
-            insertions=tuple(self._insertions(scope, facts)),
+            insertions=tuple(self._insertions(scope, facts, applied)),
         )
 
-    def _insertions(self, scope: PatientScope, facts: Mapping[int, bytes]) -> list[Insertion]:
+    def _insertions(
+        self, scope: PatientScope, facts: Mapping[int, bytes], applied: frozenset[Option]
+    ) -> list[Insertion]:
         """What says what was done (PS3.15 §E.1.1), and the pseudonym, by which it is known when done again."""
-        written = list(_method_attributes(self._profile, self._applied))
-        override = self._profile.overrides().get(PATIENT_ID)
+        written = list(_method_attributes(self.profile, applied))
+        override = self.profile.overrides().get(PATIENT_ID)
         kept = override is not None and override[1].action is Action.KEEP
         if not kept and any(facts.get(tag) for tag in IDENTITY):
             written.append(Insertion(PATIENT_ID, "LO", scope.patient))
-        if ROWS in facts and self._pixels_clean:
+        if ROWS in facts and Option.CLEAN_PIXEL_DATA in applied and self.pixels is Pixels.EXAMINED:
             written.append(Insertion(BURNED_IN_ANNOTATION, "CS", b"NO"))
-        if ROWS in facts and Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in self._applied:
+        if ROWS in facts and Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in applied:
             written.append(Insertion(RECOGNIZABLE_VISUAL_FEATURES, "CS", b"NO"))
         return written
 

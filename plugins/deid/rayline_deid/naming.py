@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
-from rayline.plugin import KEEP, Content, Element, FileMeta, Plan, Replace, rewrite
-from rayline_deid.engine import DeidRules
+from rayline.plugin import KEEP, Content, Element, FileMeta, Plan, Replace
+from rayline_deid.engine import DeidRules, deidentify_by
 from rayline_deid.patient import PatientScope
 from rayline_deid.profile import (
     PATIENT_ID,
@@ -95,7 +95,7 @@ def deidentify_and_identify(source: Content, rules: IdentifyingRules) -> tuple[C
     Raises:
         RejectedEvent: it cannot be de-identified, or cannot be read whole.
     """
-    content = rewrite(source, rules)
+    content = deidentify_by(rules, source)
     identity = rules.identity
     assert identity is not None
     return content, identity

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
 from rayline.dicom.content import WHOLE_BYTES, Content, InMemory, Piece, Spliced, Stretch
-from rayline.dicom.dictionary import vr_of
+from rayline.dicom.dictionary import SEQUENCE_TAGS, vr_of
 from rayline.dicom.encoding import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_LITTLE,
@@ -351,9 +351,10 @@ class _Pass(Generic[S]):
                 value, end, inner, treatments, level.depth + 1, pieces, delimited=delimited
             )
         except RejectedEvent as refused:
-            if vr != b"UN" or delimited or refused.reason == ReasonCode.LIMIT_EXCEEDED.value:
+            written = vr == b"SQ" or (not vr and tag in SEQUENCE_TAGS)
+            if written or delimited or refused.reason == ReasonCode.LIMIT_EXCEEDED.value:
                 raise
-            # Not a sequence after all, so nothing is known about it: it goes.
+            # Not a sequence after all, whatever the rules thought: nothing is known about it, so it goes.
             return end
         content = b"".join(pieces)  # type: ignore[arg-type]  # stretches stand at the top level only
         out.append(encoding.write_header(tag, vr, len(content)))
