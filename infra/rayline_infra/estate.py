@@ -48,7 +48,10 @@ class Estate(pulumi.ComponentResource):
         self.roles = Roles(
             "roles",
             RolesArgs(
-                self.names, self.settings.operator_principal_pattern, self.settings.uploader_principal_pattern
+                self.names,
+                operator_principal_pattern=self.settings.operator_principal_pattern,
+                reviewer_principal_pattern=self.settings.reviewer_principal_pattern,
+                uploader_principal_pattern=self.settings.uploader_principal_pattern,
             ),
             self._child,
         )
@@ -199,6 +202,7 @@ class Estate(pulumi.ComponentResource):
             "processor_role_arn": self.roles.arn("processor"),
             "training_role_arn": self.roles.arn("training"),
             "operator_role_arn": self.roles.arn("operator"),
+            "reviewer_role_arn": self.roles.arn("reviewer"),
             "uploader_role_arn": self.roles.arn("uploader"),
             "tracking_secret_arn": self.secrets.arn("tracking"),
             "deid_secret_arn": self.secrets.arn("deid"),

@@ -70,6 +70,7 @@ class StackSettings:
     site: str
     deletion_protection: bool
     operator_principal_pattern: str
+    reviewer_principal_pattern: str
     uploader_principal_pattern: str
     processor: ProcessorSettings
     training: TrainingSettings
@@ -157,6 +158,9 @@ def load_stack_settings() -> StackSettings:
         deletion_protection=reader.flag("deletionProtection", True),
         operator_principal_pattern=reader.text(
             "operatorPrincipalPattern", "arn:aws:iam::123456789012:role/Operators", PRINCIPAL
+        ),
+        reviewer_principal_pattern=reader.text(
+            "reviewerPrincipalPattern", "arn:aws:iam::123456789012:role/Reviewers", PRINCIPAL
         ),
         uploader_principal_pattern=reader.text(
             "uploaderPrincipalPattern", "arn:aws:iam::123456789012:role/Modalities", PRINCIPAL

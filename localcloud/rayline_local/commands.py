@@ -212,7 +212,9 @@ def execute(
     state_dir: StateDir = DEFAULT_STATE_DIR,
     role: Annotated[
         str,
-        typer.Option(help="processor, operator, uploader or training: whose credentials the command gets."),
+        typer.Option(
+            help="processor, operator, reviewer, uploader or training: whose credentials the command gets."
+        ),
     ] = "operator",
 ) -> None:
     """Run a command under a role of the estate: `rayline local exec --role processor -- rayline process`."""
@@ -235,7 +237,7 @@ def environment_for(state_dir: Path, role: str) -> dict[str, str]:
     if role == "processor":
         return task_environment(front, names.processor_task)
     environment = front.role_environment(role)
-    if role in ("operator", "uploader"):
+    if role in ("operator", "reviewer", "uploader"):
         outputs = json.loads((state_dir / ESTATE_FILE).read_text())["outputs"]
         environment.update(estate_environment.settings(outputs))
     return environment

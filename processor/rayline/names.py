@@ -7,7 +7,7 @@ from typing import Literal
 IdentifiedBucket = Literal["uploads", "quarantine"]
 DeidentifiedBucket = Literal["imports", "preprocessed", "models", "reports"]
 BucketKind = IdentifiedBucket | DeidentifiedBucket
-RoleKind = Literal["processor", "execution", "import", "training", "operator", "uploader"]
+RoleKind = Literal["processor", "execution", "import", "training", "operator", "reviewer", "uploader"]
 SecretKind = Literal["tracking", "deid"]
 RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated", "pipeline-failed"]
 ScheduleKind = Literal["retries-due", "reconcile-due"]
@@ -26,6 +26,7 @@ DEIDENTIFIED_BUCKETS: tuple[DeidentifiedBucket, ...] = ("imports", "preprocessed
 
 UPLOAD_PREFIX = "upload/"
 RELEASED_FOLDER = "released/"
+INDEX_FOLDER = "index"  # of quarantine: all that may be read there by those who may not see patients
 IMPORT_PREFIX = "imports/"
 IMPORT_RESULT_PREFIX = "import-results/"
 DATASET_PREFIX = "datasets/"

@@ -23,8 +23,8 @@ OUTPUTS = {
     "quarantine_bucket", "imports_bucket", "preprocessed_bucket", "models_bucket", "reports_bucket",
     "image_tracking_table", "effects_table", "model_metrics_table", "datastore_id", "import_role_arn",
     "pipeline_name", "model_package_group", "processor_task_definition_arn", "processor_role_arn",
-    "training_role_arn", "operator_role_arn", "uploader_role_arn", "tracking_secret_arn", "deid_secret_arn",
-    "operator_environment",
+    "training_role_arn", "operator_role_arn", "reviewer_role_arn", "uploader_role_arn",
+    "tracking_secret_arn", "deid_secret_arn", "operator_environment",
 }  # fmt: skip
 
 # A killed local processor has its messages back at once; in AWS the heartbeat renews a calmer value.

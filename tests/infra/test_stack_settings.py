@@ -77,6 +77,7 @@ def test_the_example_given_for_a_setting_is_accepted(name: str, stack: None) -> 
         ("rayline:trainingInstanceType", "m5.xlarge"),
         ("rayline:siteProfile", "/etc/passwd"),
         ("rayline:operatorPrincipalPattern", "*"),
+        ("rayline:reviewerPrincipalPattern", "*"),
         ("aws:region", "europe"),
         ("rayline:processorCpuUnits", "1000"),
         ("rayline:processorMemoryMib", "1024"),

@@ -9,7 +9,7 @@ import pytest
 from rayline_infra.policies.graph import Graph
 
 BUCKETS = ("uploads", "quarantine", "imports", "preprocessed", "models", "reports")
-ROLES = ("processor", "execution", "import", "training", "operator", "uploader")
+ROLES = ("processor", "execution", "import", "training", "operator", "reviewer", "uploader")
 # A key in each bucket that the role in question would want.
 SAMPLE_KEYS = {
     "uploads": "upload/hospital-a/scan.dcm",
@@ -25,6 +25,7 @@ MAY_READ = {
     "import": {"imports"},
     "training": {"preprocessed", "models", "reports"},
     "operator": {"quarantine", "reports"},
+    "reviewer": set(),
     "uploader": set(),
 }
 MAY_WRITE = {
@@ -33,10 +34,11 @@ MAY_WRITE = {
     "import": set(),
     "training": {"preprocessed", "models", "reports"},
     "operator": set(),
+    "reviewer": set(),
     "uploader": {"uploads"},
 }
 MAY_DECRYPT = {
-    "identified": {"processor", "operator", "uploader"},
+    "identified": {"processor", "operator", "reviewer", "uploader"},
     "deidentified": {"processor", "import", "training", "operator"},
     "tracking": {"processor", "operator"},
     "logs": set(),
@@ -149,6 +151,33 @@ def test_parts_that_a_crash_left_behind_end_by_themselves(graph: Graph) -> None:
         assert days == [7]
 
 
+@pytest.mark.parametrize(
+    ("key", "allowed"),
+    [
+        ("hospital-a/index/8232726400000000/0f/uploaded/-/NOT_DICOM/-/-/8/x", True),
+        ("hospital-a/0f/object", False),
+        ("hospital-a/0f/reason.json", False),
+        ("hospital-a/parked/uploaded-0f.json", False),
+        ("index/0f", False),
+    ],
+)
+def test_a_reviewer_sees_what_was_refused_and_why_and_no_patient(
+    graph: Graph, key: str, allowed: bool
+) -> None:
+    policy = role_policy(graph, "reviewer")
+    arn = object_arn(graph, "quarantine", key)
+    assert allows(policy, "s3:GetObject", arn) is allowed
+    assert allows(policy, "s3:ListBucket", arn.partition("/")[0])
+    assert not any(
+        allows(policy, action, arn)
+        for action in ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
+    )
+    assert {action for each in statements(policy) for action in each["Action"]} == {
+        "s3:GetObject", "s3:GetObjectVersion", "s3:GetBucketLocation", "s3:ListBucket", "kms:Decrypt",
+        "kms:DescribeKey",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("key", sorted(MAY_DECRYPT))
 def test_a_key_opens_for_a_role_only_by_key_policy_and_role_policy(graph: Graph, key: str) -> None:
     resource = graph.named("aws:kms/key:Key", f"{key}-key")
@@ -258,7 +287,7 @@ def test_service_roles_trust_one_service_for_this_account(graph: Graph, role: st
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": graph.outputs["account_id"]}}
 
 
-@pytest.mark.parametrize("role", ["operator", "uploader"])
+@pytest.mark.parametrize("role", ["operator", "reviewer", "uploader"])
 def test_peoples_roles_trust_named_principals_of_this_account(graph: Graph, role: str) -> None:
     trust = graph.named("aws:iam/role:Role", f"{role}-role").inputs["assumeRolePolicy"]
     (statement,) = statements(trust)

@@ -17,16 +17,18 @@ PURPOSES: dict[RoleKind, str] = {
     "import": "HealthImaging, to read an import batch and write its results",
     "training": "SageMaker, to run the training pipeline",
     "operator": "people who watch the estate and verify images",
+    "reviewer": "people who see what was refused and why, and no patient",
     "uploader": "modalities and gateways that send images",
 }
 
 
 @dataclass(frozen=True)
 class RolesArgs:
-    """Names, and who may take the two roles that are not a service's."""
+    """Names, and who may take the roles that are not a service's."""
 
     names: EstateNames
     operator_principal_pattern: str
+    reviewer_principal_pattern: str
     uploader_principal_pattern: str
 
 
@@ -58,8 +60,12 @@ class Roles(pulumi.ComponentResource):
 def _trust(kind: RoleKind, args: RolesArgs) -> str:
     if kind in SERVICE_OF_ROLE:
         return service_trust(args.names, kind)
-    pattern = args.operator_principal_pattern if kind == "operator" else args.uploader_principal_pattern
-    return people_trust(args.names, pattern)
+    patterns: dict[RoleKind, str] = {
+        "operator": args.operator_principal_pattern,
+        "reviewer": args.reviewer_principal_pattern,
+        "uploader": args.uploader_principal_pattern,
+    }
+    return people_trust(args.names, patterns[kind])
 
 
 @dataclass(frozen=True)

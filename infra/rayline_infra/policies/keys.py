@@ -25,8 +25,9 @@ ENCRYPT_AND_DECRYPT = (*DECRYPT, "kms:GenerateDataKey*")
 # In a key policy the resource is the key itself, which AWS spells "*".
 THIS_KEY = ("*",)
 
+# The reviewer reads quarantine's index only, which lies encrypted beside what may name a patient.
 KEY_READERS: dict[KeyKind, tuple[RoleKind, ...]] = {
-    "identified": (),
+    "identified": ("reviewer",),
     "deidentified": ("operator",),
     "tracking": (),
     "logs": (),

@@ -10,6 +10,7 @@ from rayline.names import (
     DATASET_PREFIX,
     IMPORT_PREFIX,
     IMPORT_RESULT_PREFIX,
+    INDEX_FOLDER,
     RELEASED_FOLDER,
     UPLOAD_PREFIX,
     ArchiveKind,
@@ -307,6 +308,11 @@ def _operator(names: EstateNames, granted: Granted) -> list[Statement]:
             actions=("s3:DeleteObject",),
             resources=(f"{names.bucket_arn('quarantine')}/*",),
         ),
+        Statement(
+            sid="SeeForHowLongDeletedEntriesAreKept",
+            actions=("s3:GetLifecycleConfiguration",),
+            resources=(names.bucket_arn("quarantine"),),
+        ),
         _read_objects("ReadReports", "reports", names),
         _list_buckets("ListBuckets", names, "quarantine", "reports"),
         Statement(
@@ -332,6 +338,15 @@ def _operator(names: EstateNames, granted: Granted) -> list[Statement]:
         *_replay(names),
         _use_keys("ReadReportsAndImages", granted, DECRYPT, "deidentified"),
         _use_keys("UseQuarantineAndLedgers", granted, ENCRYPT_AND_DECRYPT, "identified", "tracking"),
+    ]
+
+
+def _reviewer(names: EstateNames, granted: Granted) -> list[Statement]:
+    # Records and contents may name a patient, and so does not a key below index/, nor what lies there.
+    return [
+        _read_objects("ReadIndex", "quarantine", names, f"*/{INDEX_FOLDER}/"),
+        _list_buckets("ListQuarantine", names, "quarantine"),
+        _use_keys("UseKeys", granted, DECRYPT, "identified"),
     ]
 
 
@@ -385,6 +400,9 @@ _POLICIES = {
     "import": _import,
     "training": _training,
     "operator": _operator,
+    "reviewer": _reviewer,
     "uploader": _uploader,
 }
-ROLE_KINDS: tuple[RoleKind, ...] = ("processor", "execution", "import", "training", "operator", "uploader")
+ROLE_KINDS: tuple[RoleKind, ...] = (
+    "processor", "execution", "import", "training", "operator", "reviewer", "uploader"
+)  # fmt: skip

@@ -16,14 +16,13 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import ClientError
 
 from rayline.dynamodb import timestamp
+from rayline.names import INDEX_FOLDER
 from rayline.objects import is_gone
 from rayline.quarantining.dump import HeaderDump
 from rayline.quarantining.entries import Entry, Selection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-INDEX_FOLDER = "index"
 
 _NEWEST_FIRST = 10**16  # minus the microseconds since 1970, so that keys in their order are the newest first
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
