@@ -546,4 +546,4 @@ def test_every_real_file_that_the_intake_takes_is_taken_afterwards(name: str) ->
             continue
         assert screen(Instance(after)) is None, path.name
         taken += 1
-    assert taken > (20 if name == "trial.yaml" else 40)
+    assert taken > (10 if name == "trial.yaml" else 30)

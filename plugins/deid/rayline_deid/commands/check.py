@@ -13,10 +13,10 @@ def register(app: typer.Typer) -> None:
             "Examples:\n\n"
             "rayline deid check research.yaml\n\n"
             "rayline deid check research.yaml --strict && git commit research.yaml\n\n"
+            "rayline deid check --schema > profile.schema.json\n\n"
             "A profile of two lines keeps a patient's intervals and hides the dates:\n\n"
             "profile: 1\n\n"
             "options: {retain_longitudinal_temporal_information: modified}\n\n"
-            "rayline deid check --schema > profile.schema.json\n\n"
             "Exit status: 0 it can be carried out; 1 with --strict, there are warnings; 2 it cannot."
         )
     )
