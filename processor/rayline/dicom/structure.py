@@ -5,8 +5,9 @@ at tags, VRs and lengths, skips values by their length, and keeps what stands at
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from rayline.dicom.dictionary import SEQUENCE_TAGS, vr_of
 from rayline.dicom.encoding import (
@@ -87,6 +88,9 @@ class Found(NamedTuple):
     end: int
 
 
+# A value up to this size has few values, whatever they are.
+_SHORT_BYTES: Final = 65_535
+
 # What may stand at a level of the walk.
 _ELEMENTS, _ITEMS, _FRAGMENTS = 0, 1, 2
 _SEQUENCE_VRS: Final = (b"SQ", b"UN", b"")
@@ -148,6 +152,17 @@ def walk(
             if position > ready:
                 buffer, base = windows.window(position)
                 ready = base + len(buffer) - LONGEST_ELEMENT_HEADER
+            if kind == _ELEMENTS and not stack:
+                plain = _plain_implicit if implicit else _plain_explicit
+                last, known = min(ready, end - 8), len(elements)
+                taken, position = plain(
+                    buffer, base, position, last, end, header_of, most - counted, elements
+                )
+                counted += taken
+                if len(elements) != known + taken:
+                    raise _twice()
+                if taken and (position >= end or position > ready):
+                    continue
             if position + 8 > end:
                 if whole and not stack and windows.only_zeros(position):
                     return Found(elements, stretches, counted, position)
@@ -181,8 +196,7 @@ def walk(
                         raise truncated()
                     if not stack:
                         if tag in elements:
-                            # Two readers would see two values, e.g. two patients.
-                            _refuse(ReasonCode.MALFORMED, "an element occurs twice (PS3.5 section 7.1)")
+                            raise _twice()
                         if not tag and whole and windows.only_zeros(position):
                             return Found(elements, stretches, counted - 1, position)
                         elements[tag] = new(Element, (tag, vr, position, value, length, following))
@@ -194,7 +208,7 @@ def walk(
                         stack.append((kind, end, delimited, encoding))
                         kind, end, delimited, position = _ITEMS, following, False, value
                         continue
-                    if length > 65_535 and not _has_few_values(
+                    if length > _SHORT_BYTES and not _has_few_values(
                         windows, tag, vr, value, length, limits.values
                     ):
                         _refuse(ReasonCode.LIMIT_EXCEEDED, f"an element has more than {limits.values} values")
@@ -221,7 +235,7 @@ def walk(
                     stack.append((kind, end, delimited, encoding))
                     if len(stack) == 1:
                         if tag in elements:
-                            _refuse(ReasonCode.MALFORMED, "an element occurs twice (PS3.5 section 7.1)")
+                            raise _twice()
                         opened = Element(tag, vr, position, value, length, 0)
                         noting = whole and tag == PIXEL_DATA
                     kind, delimited, position = _FRAGMENTS if vr in _FRAGMENT_VRS else _ITEMS, True, value
@@ -265,6 +279,72 @@ def walk(
             elif opened is not None:
                 elements[opened.tag] = opened._replace(end=position)
                 opened = None
+
+
+_HeaderOf = Callable[[bytes, int], tuple[Any, ...]]
+
+
+def _plain_explicit(
+    buffer: bytes,
+    base: int,
+    position: int,
+    last: int,
+    end: int,
+    header_of: _HeaderOf,
+    most: int,
+    elements: dict[int, Element],
+) -> tuple[int, int]:
+    """Take the elements of short VRs that follow one another: how many, and where the first other one begins.
+
+    Most elements are such, so this loop does nothing but what they need.
+
+    Args:
+        last: where an element may begin at most, so that its header is in ``buffer``.
+    """
+    new, element_of, short_vrs = tuple.__new__, Element, SHORT_VRS
+    for taken in range(most):
+        if position > last:
+            return taken, position
+        group, number, vr, length = header_of(buffer, position - base)
+        value = position + 8
+        following = value + length
+        if vr not in short_vrs or following > end:
+            return taken, position
+        tag = group << 16 | number
+        elements[tag] = new(element_of, (tag, vr, position, value, length, following))
+        position = following
+    return most, position
+
+
+def _plain_implicit(
+    buffer: bytes,
+    base: int,
+    position: int,
+    last: int,
+    end: int,
+    header_of: _HeaderOf,
+    most: int,
+    elements: dict[int, Element],
+) -> tuple[int, int]:
+    """The same in implicit VR, up to a sequence, a long value, a delimiter or padding."""
+    new, element_of, sequences = tuple.__new__, Element, SEQUENCE_TAGS
+    for taken in range(most):
+        if position > last:
+            return taken, position
+        group, number, length = header_of(buffer, position - base)
+        value = position + 8
+        following = value + length
+        tag = group << 16 | number
+        if length > _SHORT_BYTES or following > end or tag in sequences or group == 0xFFFE or not tag:
+            return taken, position
+        elements[tag] = new(element_of, (tag, b"", position, value, length, following))
+        position = following
+    return most, position
+
+
+def _twice() -> RejectedEvent:
+    # Two readers would see two values, e.g. two patients.
+    return malformed("an element occurs twice (PS3.5 section 7.1)")
 
 
 def _refuse(reason: ReasonCode, explanation: str) -> NoReturn:
