@@ -99,6 +99,7 @@ def wrap(
     dataset.ViewPosition = "PA"
     dataset.PatientOrientation = ["L", "F"]
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    dataset.BurnedInAnnotation = "NO"
     dataset.KVP = "85"
     dataset.WindowCenter, dataset.WindowWidth = "127.5", "255"
     _fill_pixels(dataset, pixels, bits_stored=8)
