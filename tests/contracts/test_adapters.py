@@ -6,8 +6,10 @@ import pytest
 from support.manual_clock import ManualClock
 from support.processor_estate import ProcessorEstate
 
+from rayline.dicom.content import InMemory
 from rayline.effects import CommitConflict, LeaseLost
 from rayline.events import EventIdentity
+from rayline.fingerprints import SHA_256, Fingerprint
 from rayline.instances import Received, Stored
 from rayline.outbox import OutboxEntry
 from rayline.quarantine import NotInQuarantine
@@ -23,7 +25,7 @@ def runtime(estate: ProcessorEstate, clock: ManualClock) -> Runtime:
 
 
 def received(instance_id: str, uid: str, clock: ManualClock) -> Received:
-    return Received(instance_id, uid, f"sha of {instance_id}", 7, clock())
+    return Received(instance_id, uid, Fingerprint(SHA_256, f"sha of {instance_id}", 7), clock())
 
 
 def stored(batch_id: str) -> Stored:
@@ -89,8 +91,8 @@ def test_a_batch_is_filled_sealed_started_once_and_drops_what_nobody_claims(
     runtime: Runtime, estate: ProcessorEstate, clock: ManualClock
 ) -> None:
     batches, ledger = runtime.services.batches, runtime.services.ledger
-    batch_id = batches.store("1", b"claimed")
-    assert batches.store("2", b"not claimed") == batch_id
+    batch_id = batches.store("1", InMemory(b"claimed"))
+    assert batches.store("2", InMemory(b"not claimed")) == batch_id
     writes = [
         *ledger.batched_writes(received("1", "u", clock), stored(batch_id)),
         batches.still_open(batch_id),
