@@ -26,7 +26,7 @@ from rayline_deid.pixels.encapsulation import (
     FrameStore,
 )
 from rayline_deid.pixels.image import ImageFormat, Pixels
-from rayline_deid.pixels.native import BlankedPixels, black_cells
+from rayline_deid.pixels.native import BlankedPixels, used_bits
 
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _NATIVE: Final = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED})
@@ -97,13 +97,19 @@ class ImageFrames:
     def __getitem__(self, index: int) -> Pixels:
         if self._encoded is None or self._codec is None:
             return _native_frame(self._header, self._image, index)
-        return self._decoded(self._encoded[index])
+        return self.decoded(self._encoded[index])
 
     def __iter__(self) -> Iterator[Pixels]:
         return (self[index] for index in range(len(self)))
 
-    def _decoded(self, encoded: bytes) -> Pixels:
-        assert self._codec is not None
+    def decoded(self, encoded: bytes) -> Pixels:
+        """One encoded frame, decoded.
+
+        Raises:
+            RejectedEvent: ``PIXELS_NOT_CLEANABLE`` where the bit stream is not one of this image.
+        """
+        if self._codec is None:
+            raise not_cleanable("its frames are not encoded")
         pixels = self._codec.decode(encoded, self._image)
         if pixels.shape[:2] != (self._image.rows, self._image.columns):
             raise not_cleanable("a frame decodes to another size than its header says")
@@ -135,12 +141,16 @@ def redact(
         boxes = _widened(boxes, encoded, image)
     store, kinds = FrameStore(), set()
     for frame in encoded:
-        if clear_unused:
-            blanked = _without_unused(frame, image, boxes)
+        before = frames.decoded(frame)
+        if clear_unused and image.transfer_syntax_uid == _RLE:
+            before = used_bits(before, image)
+            blanked = rle.blank(frame, image, boxes, clear_unused=True)
+        elif clear_unused and _uses_unused(before, image):
+            raise not_cleanable("its overlays are embedded in compressed cells")
         else:
-            blanked = codec.blank(frame, image, boxes)
-            _check(frames._decoded(frame), frames._decoded(blanked), image, boxes)
-        if codec.blank is jpeg_2000.blank or codec.blank is jpeg_2000.blank_high_throughput:
+            blanked = codec.blank(frame, image, boxes) if boxes else frame
+        _check(before, frames.decoded(blanked), image, boxes)
+        if codec.blank in (jpeg_2000.blank, jpeg_2000.blank_high_throughput):
             kinds.add(jpeg_2000.becomes_reversible(frame, image))
         store.add(blanked)
     written = store.finish(basic_table=header.fragments[0][1] > 0)
@@ -235,15 +245,11 @@ def _native_value(
     return [Stretch(blanked, 0, length)]
 
 
-def _without_unused(frame: bytes, image: ImageFormat, boxes: tuple[Box, ...]) -> bytes:
-    if image.transfer_syntax_uid != _RLE:
-        # Other codecs keep as many bits as a sample has, or say nothing of what lies beside it.
-        raise not_cleanable("its overlays are embedded in compressed cells")
-    blanked = rle.blank(frame, image, boxes, clear_unused=True)
-    cells = rle.decode(blanked, image).reshape(image.rows, image.columns, image.samples)
-    if (cells[image.mask(boxes)] != np.array(black_cells(image), dtype=cells.dtype)).any():
-        raise not_cleanable("its overlays could not be cleared")
-    return blanked
+def _uses_unused(pixels: Pixels, image: ImageFormat) -> bool:
+    """Whether decoded samples have more bits than they should."""
+    if np.issubdtype(pixels.dtype, np.signedinteger):
+        return bool((np.abs(pixels.astype(np.int64) * 2 + 1) >> image.stored).any())
+    return image.high_bit >= image.stored or bool((pixels != used_bits(pixels, image)).any())
 
 
 def _check(before: Pixels, after: Pixels, image: ImageFormat, boxes: tuple[Box, ...]) -> None:
