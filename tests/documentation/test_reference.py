@@ -1,16 +1,24 @@
 """The reference names every verb, every setting and every reason code."""
 
 import importlib.metadata
+import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from rayline.cli.app import COMMAND_GROUP
 from rayline.dicom.coercion import CoercionRule
 from rayline.dicom.reasons import ReasonCode
+from rayline.http_api import problems
+from rayline.http_api.access import Permission
+from rayline.http_api.access_file import AccessFile
+from rayline.http_api.app import openapi_document
+from rayline.http_api.problems import ProblemCode
 from rayline.profile import IntakeLimits, IntakeProfile
 from rayline.settings import Settings
 from rayline_local.front.faults import ServiceFaults
@@ -50,6 +58,28 @@ def test_every_setting_is_documented_with_its_default(field: str, reference: str
 @pytest.mark.parametrize("code", list(ReasonCode))
 def test_every_reason_code_is_documented(code: ReasonCode, reference: str) -> None:
     assert f"| `{code.value}` |" in reference
+
+
+@pytest.mark.parametrize("code", list(ProblemCode))
+def test_every_problem_of_the_api_is_documented_as_the_code_explains_it(
+    code: ProblemCode, reference: str
+) -> None:
+    (meaning,) = re.findall(rf"    # ([^\n]+)\n    {code.name} = ", inspect.getsource(problems))
+    assert f"| `{code.value}` | {meaning} |" in reference
+
+
+def test_every_operation_and_permission_of_the_api_is_documented(reference: str) -> None:
+    for path, operations in openapi_document()["paths"].items():
+        for method in operations:
+            assert f"| `{method.upper()} {path.removeprefix('/api/v1')}" in reference
+    assert [each for each in Permission if f"`{each}`" not in reference] == []
+
+
+def test_the_access_file_that_is_shown_is_one(reference: str) -> None:
+    section = reference.partition("## HTTP API\n")[2].partition("\n## ")[0]
+    known = AccessFile.model_validate(yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0]))
+    assert known.load_balancer is not None
+    assert len(known.tokens) == 1
 
 
 @pytest.mark.parametrize("rule", list(CoercionRule))
