@@ -38,14 +38,18 @@ def blank(frame: bytes, image: ImageFormat, boxes: tuple[Box, ...]) -> bytes:
     """The frame with black boxes; every sample outside stays as it is."""
     head = _head(frame, image)
     pixels = image.blanked(decode(frame, image), boxes, head.precision)
-    encoded = jpeg_ls.encode_buffer(
-        pixels.astype("<u1" if head.precision <= 8 else "<u2").tobytes(),
-        image.rows,
-        image.columns,
-        image.samples,
-        head.precision,
-        interleave_mode=_INTERLEAVED_BY_PIXEL,
-    )
+    try:
+        encoded = jpeg_ls.encode_buffer(
+            pixels.astype("<u1" if head.precision <= 8 else "<u2").tobytes(),
+            image.rows,
+            image.columns,
+            image.samples,
+            head.precision,
+            interleave_mode=_INTERLEAVED_BY_PIXEL,
+        )
+    except RuntimeError:
+        # Its buffer is as long as the samples, which some noise exceeds; this one writes 8 or 16 bits only.
+        encoded = imagecodecs.jpegls_encode(pixels)
     return bytes(encoded)
 
 
