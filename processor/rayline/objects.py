@@ -310,9 +310,11 @@ class _Upload:
         """Put every part, a few side by side, and complete the upload once all are there."""
         with ThreadPoolExecutor(_PARALLEL_PARTS, thread_name_prefix="part") as executor:
             pending = [executor.submit(self._put, number, part) for number, part in enumerate(parts, 1)]
-            wait(pending, return_when=FIRST_EXCEPTION)
-            # Parts still under way end before the upload is aborted, else S3 keeps them.
-            executor.shutdown(cancel_futures=True)
+            try:
+                wait(pending, return_when=FIRST_EXCEPTION)
+            finally:
+                # Parts still under way end before the upload is aborted, else S3 keeps them.
+                executor.shutdown(cancel_futures=True)
         failed = next((each for each in pending if not each.cancelled() and each.exception()), None)
         if failed is not None:
             failed.result()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.in_memory_cloud.calls import Call, Steps, aws_error
 from support.in_memory_cloud.cloud import InMemoryCloud
 
+from rayline import objects
 from rayline.dicom.content import Content, InMemory, LocalFile, Piece, Spliced, Stretch
 from rayline.errors import ConfigurationError, RejectedEvent
 from rayline.objects import PartLimits, StoredObject, plan_parts, put_content, stored_object
@@ -80,13 +81,22 @@ def bucket() -> Bucket:
 @given(
     st.integers(0, 400),
     st.lists(st.tuples(st.integers(0, 450), st.integers(0, 450)), max_size=12),
+    st.booleans(),
 )
-def test_any_stretch_is_read_as_it_lies_in_the_object(size: int, reads: list[tuple[int, int]]) -> None:
+def test_any_stretch_is_read_as_it_lies_in_the_object(
+    size: int, reads: list[tuple[int, int]], small_blocks: bool
+) -> None:
     content = bytes(index % 251 for index in range(size))
-    stored = Bucket().store(content)
-    for start, length in reads:
-        assert stored.read(start, length) == content[start : start + length]
-    assert stored.whole() == content
+    with pytest.MonkeyPatch.context() as patch:
+        if small_blocks:
+            # So that reads lie in one block, in several, between them and behind them.
+            for name, value in (("FIRST", 16), ("SMALLEST", 4), ("LARGEST", 64)):
+                patch.setattr(objects, f"_{name}_BLOCK", value)
+            patch.setattr(objects, "_NEAR", 20)
+        stored = Bucket().store(content)
+        for start, length in reads:
+            assert stored.read(start, length) == content[start : start + length]
+        assert stored.whole() == content
 
 
 MIB = 1024 * 1024
