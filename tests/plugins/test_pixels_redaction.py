@@ -3,6 +3,7 @@
 from typing import Any
 
 import imagecodecs
+import jpeg_ls
 import numpy as np
 import pydicom
 import pytest
@@ -332,6 +333,33 @@ def test_the_irreversible_component_transform_becomes_the_reversible_one() -> No
     assert_blank_inside_only(before, after, BOXES, [0, 0, 0])
     assert parsed(after).PhotometricInterpretation == "YBR_RCT"
     assert parsed(after).LossyImageCompression == "01"
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_components_of_jpeg_ls_in_any_interleaving(mode: int) -> None:
+    """Components may have scans of their own (T.87 §C.2.3)."""
+    cells = _smooth(40, 40, 3)
+    ordered = cells if mode else cells.transpose(2, 0, 1)
+    frame = jpeg_ls.encode_buffer(np.ascontiguousarray(ordered).tobytes(), 40, 40, 3, 8, interleave_mode=mode)
+    before = encapsulated_file(image(40, 40, samples=3), [bytes(frame)], JPEG_LS)
+    after, _ = redacted(before)
+    decoded = imagecodecs.jpegls_decode(next(generate_frames(parsed(after).PixelData, number_of_frames=1)))
+    mask = inside((1, 40, 40), BOXES)
+    assert (decoded[mask] == 0).all()
+    assert (decoded[~mask] == cells[~mask]).all()
+
+
+def test_components_of_htj2k_without_a_transform() -> None:
+    cells = noise((3, 3, 3), 8)
+    planes = np.ascontiguousarray(cells.transpose(2, 0, 1))
+    frame = bytes(imagecodecs.htj2k_encode(planes, reversible=True, rgb=False, planar=True))
+    before = encapsulated_file(image(3, 3, samples=3), [frame], HTJ2K_LOSSLESS)
+    after, _ = redacted(before, (Box(0, 0, 2, 1),))
+    encoded = next(generate_frames(parsed(after).PixelData, number_of_frames=1))
+    decoded = imagecodecs.htj2k_decode(encoded, planar=False)
+    assert (decoded[0, :2] == 0).all()
+    assert (decoded[1:] == cells[1:]).all()
+    assert (decoded[0, 2] == cells[0, 2]).all()
 
 
 @pytest.mark.parametrize("precision", [9, 12, 15])

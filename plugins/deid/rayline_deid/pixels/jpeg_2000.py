@@ -89,14 +89,12 @@ def becomes_reversible(frame: bytes, image: ImageFormat) -> bool:
 def _decoded(frame: bytes, image: ImageFormat, *, high_throughput: bool) -> Pixels:
     try:
         decoded = (
-            imagecodecs.htj2k_decode(frame)
+            imagecodecs.htj2k_decode(frame, planar=False)
             if high_throughput
             else imagecodecs.jpeg2k_decode(frame, numthreads=1)
         )
     except (imagecodecs.Jpeg2kError, imagecodecs.Htj2kError):
         raise not_cleanable("a JPEG 2000 codestream cannot be decoded") from None
-    if image.samples > 1 and decoded.shape == (image.samples, image.rows, image.columns):
-        decoded = decoded.transpose(1, 2, 0)
     return np.ascontiguousarray(decoded)
 
 

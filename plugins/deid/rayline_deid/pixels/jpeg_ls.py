@@ -29,8 +29,6 @@ def decode(frame: bytes, image: ImageFormat) -> Pixels:
         decoded = imagecodecs.jpegls_decode(frame)
     except imagecodecs.JpeglsError:
         raise not_cleanable("a JPEG-LS bit stream cannot be decoded") from None
-    if decoded.shape == (image.samples, image.rows, image.columns) and image.samples > 1:
-        decoded = decoded.transpose(1, 2, 0)
     return np.ascontiguousarray(decoded)
 
 
@@ -54,12 +52,12 @@ def blank(frame: bytes, image: ImageFormat, boxes: tuple[Box, ...]) -> bytes:
 
 
 def _head(frame: bytes, image: ImageFormat) -> FrameHeader:
-    header, last = None, 0
+    header, last = None, None
     for found in segments(frame):
-        last = found.marker
+        last = found
         if found.marker == _SOF55:
             header = frame_header(found, image)
-    if last != SOS:
+    if last is None or last.marker != SOS:
         raise broken()
     if header is None or not 2 <= header.precision <= 16:
         raise not_cleanable("a bit stream is not in JPEG-LS")
