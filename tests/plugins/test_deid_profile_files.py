@@ -13,7 +13,7 @@ from support.shared_data import ROOT, part10_files
 from rayline.dicom.validation import screen
 from rayline.plugin import InMemory, Instance, RejectedEvent, rewrite
 from rayline_deid.document import parse_profile
-from rayline_deid.engine import DeidRules, Pixels
+from rayline_deid.engine import DeidRules, Pixels, deidentify
 from rayline_deid.profile import Profile, default_profile, load_profile
 from rayline_deid.pseudonyms import Pseudonyms
 
@@ -547,3 +547,54 @@ def test_every_real_file_that_the_intake_takes_is_taken_afterwards(name: str) ->
         assert screen(Instance(after)) is None, path.name
         taken += 1
     assert taken > (10 if name == "trial.yaml" else 30)
+
+
+def stated(group: int, creator: bytes, status: bytes, *elements: int) -> list[Element]:
+    listed = b"".join(each.to_bytes(2, "little") for each in elements)
+    return [
+        Element(0x00080301, "US", group.to_bytes(2, "little")),
+        Element(0x00080302, "LO", creator),
+        Element(0x00080303, "CS", status),
+        *([Element(0x00080304, "US", listed)] if elements else []),
+    ]
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT_LITTLE, EXPLICIT_LITTLE])
+@pytest.mark.parametrize("undefined", [False, True])
+def test_what_a_sender_calls_safe_is_believed_only_on_request(syntax: str, undefined: bool) -> None:
+    blocks = [
+        stated(0x0029, b"ACME SAFE ", b"SAFE"),
+        stated(0x0029, b"ACME MIXED", b"MIXED ", 0x1002),
+        stated(0x0029, b"ACME UNSAFE ", b"UNSAFE"),
+    ]
+    private = [
+        Element(0x00290010, "LO", b"ACME SAFE "),
+        Element(0x00291001, "DS", b"17.5"),
+        Element(0x00291002, "LO", b"coil of Quux"),
+        Element(0x00291003, "UI", b"1.2.777.3 "),
+        Element(0x00291004, "DA", b"20240301"),
+        Element(0x00290011, "LO", b"ACME MIXED"),
+        Element(0x00291101, "IS", b"4711"),
+        Element(0x00291102, "IS", b"33"),
+        Element(0x00290012, "LO", b"ACME UNSAFE "),
+        Element(0x00291201, "IS", b"4711"),
+    ]
+    nested = Element(0x52009229, "SQ", [private])
+    content = file(Element(0x00080300, "SQ", blocks), nested, *private, syntax=syntax, undefined=undefined)
+    believing = profile({"clean_pixel_data": False, **SAFE}, private={"believe_sender": True})
+    after = deidentify(InMemory(content), believing, PSEUDONYMS).whole()
+    assert b"4711" not in after
+    assert b"Quux" not in after
+    dataset = pydicom.dcmread(BytesIO(after))
+    expected = {0x00290010, 0x00291001, 0x00290011, 0x00291102, 0x00291003}
+    found = {int(tag) for tag in dataset.keys() if tag.group == 0x29}  # noqa: SIM118
+    if syntax == EXPLICIT_LITTLE:
+        assert found == expected
+        assert dataset[0x00291001].value == 17.5
+        assert dataset[0x00291003].value == PSEUDONYMS.uid(b"1.2.777.3").decode()
+    else:
+        # Without a VR nothing tells a UID or a date from a number: what is called safe stays as it is.
+        assert found == expected | {0x00291004}
+    assert not [tag for tag in dataset[0x52009229][0].keys() if tag.group == 0x29]  # noqa: SIM118
+    plain = deidentify(InMemory(content), profile({"clean_pixel_data": False, **SAFE}), PSEUDONYMS).whole()
+    assert 0x00291001 not in pydicom.dcmread(BytesIO(plain))

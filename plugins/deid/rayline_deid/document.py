@@ -224,6 +224,10 @@ class Private(_Part):
     """Private attributes that stay beside those of table E.3.10-1."""
 
     keep: tuple[SafeCreator, ...] = Field(default=(), description="Elements by their creator.")
+    believe_sender: bool = Field(
+        default=False,
+        description="Keep, at the top level, what a file itself calls safe, in (0008,0300).",
+    )
 
 
 class Descriptors(_Part):

@@ -23,6 +23,7 @@ from rayline_deid.document import Action
 from rayline_deid.options import BASIC_METHOD, METHODS, Option
 from rayline_deid.patient import IDENTITY, PatientScope, patient_facts, patient_scope
 from rayline_deid.pixels.cleaning import clean_pixels
+from rayline_deid.private import StatedSafe
 from rayline_deid.profile import (
     BODY_PART_EXAMINED,
     BURNED_IN_ANNOTATION,
@@ -40,7 +41,7 @@ from rayline_deid.profile import (
     Profile,
 )
 from rayline_deid.pseudonyms import Pseudonyms
-from rayline_deid.treatments import treatments_of
+from rayline_deid.treatments import treatments_of, with_stated
 from rayline_deid.visual_features import could_show_a_face
 
 _MEDIA_STORAGE_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
@@ -96,6 +97,7 @@ def deidentify_by(rules: "DeidRules", source: Content, header: Header | None = N
         if cleaned.cleaned:
             instance = Instance(cleaned.content)
             header = instance.header
+    rules.header = header
     return rewrite(instance.source, rules, header)
 
 
@@ -105,6 +107,7 @@ class DeidRules:
     Attributes:
         profile: what is kept and what is not.
         pixels: what was done about the pixels of the file whose header comes next.
+        header: that header, where it was read before.
         facts: tags of the top level that :meth:`begin` wants to know; those of a subclass are kept.
     """
 
@@ -113,6 +116,7 @@ class DeidRules:
     def __init__(self, profile: Profile, pseudonyms: Pseudonyms, pixels: Pixels = Pixels.LEFT) -> None:
         self.profile = profile
         self.pixels = pixels
+        self.header: Header | None = None
         self._pseudonyms = pseudonyms
         self.facts |= patient_facts(profile)
 
@@ -137,6 +141,8 @@ class DeidRules:
             )
         scope = patient_scope(self.profile, self._pseudonyms, facts)
         treatments = treatments_of(self.profile)
+        if self.header is not None and self.profile.document.private.believe_sender:
+            treatments = with_stated(treatments, self.profile, StatedSafe(self.header))
         instance = Element(SOP_INSTANCE_UID, "UI", facts.get(SOP_INSTANCE_UID) or meta.sop_instance_uid, 0)
         return Plan(
             treatments=treatments,

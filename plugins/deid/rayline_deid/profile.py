@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from rayline.plugin import ConfigurationError, dictionary
-from rayline_deid.document import Action, DeidProfile, Options, Override, read_profile, tag_of
+from rayline_deid.document import Action, DeidProfile, Options, Override, Private, read_profile, tag_of
 from rayline_deid.options import Option
 from rayline_deid.private import load_safe_private
 from rayline_deid.table import ActionTable, Row, load_table
@@ -444,10 +444,8 @@ class Profile:
 
     def _safe_private(self) -> dict[bytes, dict[tuple[int, int], str]]:
         if Option.RETAIN_SAFE_PRIVATE not in self.options:
-            if self.document.private.keep:
-                raise ConfigurationError(
-                    "private.keep: select options.retain_safe_private to keep any of them"
-                )
+            if self.document.private != Private():
+                raise ConfigurationError("private: select options.retain_safe_private to keep any of them")
             return {}
         safe = {creator: dict(elements) for creator, elements in load_safe_private().elements.items()}
         for listed in self.document.private.keep:
@@ -612,6 +610,8 @@ def _warnings(profile: Profile) -> Any:
         Option.RETAIN_PATIENT_CHARACTERISTICS,
     }:
         yield "descriptors.words: no text is cleaned without options.clean_descriptors"
+    if document.private.believe_sender:
+        yield "private.believe_sender: what whoever wrote a file calls safe stays, and nobody looks whether it is"
     if document.patients.oldest_years is not None and Option.RETAIN_PATIENT_CHARACTERISTICS not in options:
         yield "patients.oldest_years: ages are removed without options.retain_patient_characteristics"
     if options >= {Option.RETAIN_PATIENT_CHARACTERISTICS, Option.RETAIN_INSTITUTION_IDENTITY}:

@@ -18,7 +18,9 @@ from rayline.plugin import (
 )
 from rayline_deid.codes import PUBLIC_SCHEMES, is_public_code, is_public_meaning, is_version
 from rayline_deid.dates import shifted
+from rayline_deid.options import Option
 from rayline_deid.patient import PatientScope
+from rayline_deid.private import StatedSafe
 from rayline_deid.profile import CONCEPT_SEQUENCES, PATIENT_ID, TIMEZONE_OFFSET, Decision, Outcome, Profile
 from rayline_deid.text import cleaned, holds_identifier
 from rayline_deid.values import (
@@ -59,6 +61,7 @@ class _Level(Enum):
     SKELETON = auto()  # in a sequence that keeps its structure only
 
 
+_PIXEL_VRS: Final = frozenset({"OB", "OW"})
 _LIKE_THE_DATA_SET: Final = frozenset({_Level.TOP, _Level.ITEMS})
 _PIXEL_GROUP: Final = 0x7FE0
 
@@ -122,6 +125,23 @@ class _ByTag(dict[int, Treatment]):
         return self._values.of(tag, decision)
 
 
+def with_stated(treatments: Treatments, profile: Profile, stated: StatedSafe) -> Treatments:
+    """Treatments of the top level that keep also the private attributes that the data set calls safe."""
+    values = _Values(profile)
+
+    def private(tag: int, creator: bytes) -> Treatment:
+        known = treatments.private(tag, creator)
+        group, element = tag >> 16, tag & 0xFFFF
+        if known is not REMOVE or (group, creator) not in stated:
+            return known
+        if 0x10 <= element <= 0xFF:
+            return KEEP
+        is_safe = element >= 0x1000 and stated.has(group, creator, element & 0xFF)
+        return Replace(values.stated_safe) if is_safe else REMOVE
+
+    return treatments._replace(private=private)
+
+
 class _Private:
     """Treatment of private attributes by tag and creator."""
 
@@ -154,6 +174,7 @@ class _Values:
 
     def __init__(self, profile: Profile) -> None:
         self._vr = profile.table.vr
+        self._options = profile.options
         self._words = profile.words
         self._dummies = profile.dummies
         self._oldest_years = profile.document.patients.oldest_years
@@ -258,6 +279,19 @@ class _Values:
             return None if holds_identifier(element.value, scope.identifiers) else element.value
 
         return Replace(kept)
+
+    def stated_safe(self, element: Element, scope: PatientScope) -> bytes | None:
+        """A private attribute that its sender calls safe stays where its VR has nothing that the options take away."""
+        if element.vr == "UI":
+            return _mapped_uid(element, scope)
+        if element.vr in _PIXEL_VRS and Option.CLEAN_PIXEL_DATA in self._options:
+            return None
+        if element.vr in ("DA", "DT", "TM"):
+            if Option.RETAIN_MODIFIED_DATES in self._options and scope.shift_days is not None:
+                return shifted(element.value, element.vr, scope.shift_days)
+            return element.value if Option.RETAIN_FULL_DATES in self._options else None
+        named = element.vr == "PN" or holds_identifier(element.value, scope.identifiers)
+        return None if named and element.vr in WORDS | PROSE | {"AE", "CS", "PN", "UN"} else element.value
 
     def _overlay(self, tag: int) -> Treatment:
         element = tag & 0xFFFF
