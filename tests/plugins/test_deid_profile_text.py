@@ -118,13 +118,28 @@ def test_a_sites_own_words_stay() -> None:
     assert cleaned(b"Zorgblatt axial", "LO", WORDS | {"zorgblatt"}, NOBODY) == b"Zorgblatt axial"
 
 
-def test_common_names_are_no_words_of_the_vocabulary() -> None:
-    names = "smith johnson williams brown jones garcia miller davis martin lee white young king hill green baker long"
-    given_names = (
-        "james john robert michael david mary jennifer linda susan lisa anna max eva tia ray rose may dean"
-    )
-    months = "january february march april june july august september october november december"
-    assert not WORDS & {*names.split(), *given_names.split(), *months.split()}
+NAMES = """
+smith johnson williams brown jones garcia miller davis rodriguez martinez hernandez lopez gonzalez wilson anderson
+thomas taylor moore jackson martin lee perez thompson white harris sanchez clark ramirez lewis robinson walker young
+allen king wright scott torres nguyen hill flores green adams nelson baker hall rivera campbell mitchell carter roberts
+gomez phillips evans turner diaz parker cruz edwards collins reyes stewart morris morales murphy cook rogers gutierrez
+ortiz morgan cooper peterson bailey reed kelly howard ramos kim cox ward richardson watson brooks chavez wood bennett
+gray mendoza ruiz hughes price alvarez castillo sanders patel myers long ross foster jimenez powell jenkins perry
+russell sullivan bell coleman butler henderson barnes fisher vasquez simmons romero jordan patterson hamilton graham
+reynolds griffin wallace moreno west cole hayes bryant gibson ellis tran medina stevens murray ford castro marshall
+owens harrison woods wells vargas chen freeman webb tucker burns crawford olson simpson porter hunter gordon shaw
+snyder mason dixon hunt hicks holmes palmer wagner black boyd rose stone fox warren mills meyer rice schmidt daniels
+weaver gardner payne grant dunn hart bradley knight carpenter wheeler burke bishop dean sharp cross field fields short
+small little banks park temple waters ball post frost swan early block star
+james john robert michael david mary jennifer linda susan lisa anna max eva tia ray joy iris ivy lily violet grace hope
+dawn eve robin jay pat sue tim tom dan bob jim joe ken leo lou ned ron sam ted vic zoe abe al ben ed gus hal ian ira
+january february march april may june july august september october november december
+paris london berlin boston york hopkins mayo charite
+"""
+
+
+def test_common_names_and_months_are_no_words_of_the_vocabulary() -> None:
+    assert not WORDS & set(NAMES.split())
     assert all(re.fullmatch(r"[a-z0-9]+", word) for word in WORDS)
 
 
