@@ -15,7 +15,7 @@ from support.in_memory_cloud.cloud import InMemoryCloud
 
 from rayline import objects
 from rayline.dicom.content import Content, InMemory, LocalFile, Piece, Spliced, Stretch
-from rayline.errors import ConfigurationError, RejectedEvent
+from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
 from rayline.objects import PartLimits, StoredObject, plan_parts, put_content, stored_object
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -153,6 +153,13 @@ def test_an_object_without_versions_is_read_only_as_it_was(bucket: Bucket) -> No
     bucket.cloud.s3.put_object(Bucket="plain", Key="k", Body=b"other")
     with pytest.raises(ClientError, match="PreconditionFailed"):
         StoredObject(bucket.s3, "plain", "k", "", 5, etag).read(0, 5)
+
+
+def test_fewer_bytes_than_were_asked_for_are_no_content(bucket: Bucket) -> None:
+    stored = bucket.store(b"content")
+    longer = StoredObject(bucket.s3, "b", "source", stored.version_id, stored.size + 1, stored.etag)
+    with pytest.raises(RetryableError):
+        longer.read(0, 8)
 
 
 # -- the plan
