@@ -142,12 +142,37 @@ def test_operators_see_what_is_in_quarantine_and_no_senders_key(estate: OwnEstat
     only = json_lines(estate.operator("quarantine", "list", "--json", "--reason", "EMPTY_OBJECT").stdout)
     assert [(each["reason"], each["size_bytes"]) for each in only] == [("EMPTY_OBJECT", 0)]
     entry_id = entry_of(estate.account, "letter.txt")
-    shown = json.loads(estate.operator("quarantine", "show", entry_id).stdout)
+    shown = json.loads(estate.operator("quarantine", "show", "--json", entry_id).stdout)
+    assert shown.pop("header")["stopped_because"] == "the prefix DICM is not at byte 128"
     assert shown == next(each for each in listed if each["entry_id"] == entry_id)
-    with_origin = json.loads(estate.operator("quarantine", "show", "--origin", entry_id).stdout)
+    with_origin = json.loads(estate.operator("quarantine", "show", "--phi", "--json", entry_id).stdout)
     assert with_origin["origin_key"] == "upload/hospital-a/letter.txt"
     table = estate.operator("quarantine", "list").stdout
     assert all(each["entry_id"] in table for each in listed)
+    groups = json_lines(estate.operator("quarantine", "list", "--group-by", "reason", "--json").stdout)
+    assert {each["value"]: each["entries"] for each in groups} == Counter(each["reason"] for each in listed)
+
+
+def test_a_patient_is_shown_only_where_that_was_asked_for_and_then_it_is_on_record(estate: OwnEstate) -> None:
+    """The truncated file is whole as far as its header goes, and full of its patient."""
+    entry_id = entry_of(estate.account, "truncated.dcm")
+    content = estate.account.objects("quarantine")[f"hospital-a/{entry_id}/object"]
+    name = str(pydicom.dcmread(BytesIO(content), stop_before_pixels=True).PatientName)
+    before = len(estate.account.items("image-tracking", "audit"))
+    hidden = estate.operator("quarantine", "show", entry_id)
+    assert "PatientName" in hidden.stdout
+    assert "are left" in hidden.stdout.splitlines()[-1]
+    family = name.split("^")[0]
+    assert family not in hidden.stdout + hidden.stderr
+    assert len(estate.account.items("image-tracking", "audit")) == before
+    shown = estate.operator("quarantine", "show", "--phi", entry_id)
+    assert name in shown.stdout
+    assert family not in shown.stderr
+    (item,) = [
+        each for each in estate.account.items("image-tracking", "audit") if each["entry_id"] == entry_id
+    ]
+    assert item["action"] == "phi_viewed"
+    assert "rayline-local-operator" in item["by"]
 
 
 def test_an_unknown_entry_is_a_plain_error(estate: OwnEstate) -> None:
@@ -221,7 +246,7 @@ def test_a_released_file_is_screened_anew(estate: OwnEstate) -> None:
     assert (stages[old], stages[new]) == ("released", "quarantined")
 
 
-def test_a_file_that_healthimaging_refused_is_imported_once_it_is_sent_again(estate: OwnEstate) -> None:
+def test_a_file_that_healthimaging_refused_is_imported_once_it_is_released(estate: OwnEstate) -> None:
     sample = next(each for each in generate(seed=12, patients=1, ct_slices=1).samples if each.label)
     estate.faults(fail_files=1)
     estate.upload([sample])
@@ -233,18 +258,44 @@ def test_a_file_that_healthimaging_refused_is_imported_once_it_is_sent_again(est
         ],
         "the refused file is in quarantine",
     )
-    # What is kept is what HealthImaging was given, so it names nobody, and is no upload that could be released.
+    # What is kept is what HealthImaging was given, so it names nobody.
     held = estate.account.objects("quarantine")[f"hospital-a/{entry_id}/object"]
     name = str(pydicom.dcmread(BytesIO(sample.content)).PatientName).encode()
     assert name in sample.content
     assert name not in held
-    refused = estate.operator("quarantine", "release", entry_id, check=False)
-    assert (refused.returncode, "sent" in refused.stderr) == (1, True)
-    duplicates = estate.account.stages()["duplicate"]
-    estate.upload([sample])
+    # Its de-identified file goes into a batch again, with nobody having to send the image.
+    estate.operator("quarantine", "release", entry_id)
     checksum = frame_checksum(sample.content)
     eventually(
         lambda: [each for each in estate.account.image_sets() if each.checksums == [checksum]],
         "the file is imported",
     )
-    assert estate.account.stages()["duplicate"] == duplicates
+    eventually(lambda: entry_id not in estate.account.quarantine(), "its entry is gone")
+    duplicates = estate.account.stages()["duplicate"]
+    estate.upload([sample])
+    eventually(lambda: estate.account.stages()["duplicate"] == duplicates + 1, "the same image is known")
+
+
+def test_what_is_old_is_purged_on_record_and_s3_says_for_how_long_it_keeps_it(estate: OwnEstate) -> None:
+    held = estate.account.quarantine()
+    shown = json.loads(estate.operator("quarantine", "purge", "--older-than", "0001-01-01", "--json").stdout)
+    assert shown == {"dry_run": True, "found": 0, "reasons": {}}
+    arguments = ("quarantine", "purge", "--older-than", "2999-01-01", "--reason", "UID_CONFLICT", "--json")
+    shown = json.loads(estate.operator(*arguments).stdout)
+    assert shown == {"dry_run": True, "found": 1, "reasons": {"UID_CONFLICT": 1}}
+    assert estate.account.quarantine() == held
+    done = json.loads(estate.operator(*arguments, "--yes").stdout)
+    assert (done["entries"], done["kept_versions"], done["noncurrent_days"]) == (1, True, 30)
+    left = estate.account.quarantine()
+    (purged,) = held.keys() - left.keys()
+    assert held[purged]["reason"] == "UID_CONFLICT"
+    stages = {
+        item["instance_id"]: item["stage"] for item in estate.account.items("image-tracking", "instance")
+    }
+    assert stages[purged] == "purged"
+    # No role of the estate deletes versions, so all of them can be got back for a while.
+    arguments = ("quarantine", "purge", "--older-than", "2999-01-01", "--reason", "EMPTY_OBJECT")
+    refused = estate.operator(*arguments, "--every-version", "--yes", check=False)
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert estate.account.quarantine() == left

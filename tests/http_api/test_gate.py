@@ -135,6 +135,7 @@ def test_a_body_is_not_looked_at_before_its_sender_is(api: Api) -> None:
         ("GET", "/quarantine/entries?limit=DOE%5EJANE", None, 422),
         ("GET", "/quarantine/entries?since=DOE%5EJANE", None, 422),
         ("GET", "/quarantine/entries?since=2026-01-01T00:00:00", None, 422),
+        ("GET", "/quarantine/entries?since=2026-13-01T00:00:00Z", None, 422),
         ("GET", "/quarantine/entries?cursor=DOE%5EJANE", None, 422),
         ("GET", "/quarantine/entries?cursor=RE9FXkpBTkU=", None, 422),
         ("GET", f"/quarantine/entries?reason={'DOE^JANE' * 10}", None, 422),

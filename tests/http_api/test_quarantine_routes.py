@@ -58,6 +58,15 @@ def test_pages_follow_one_another_and_filters_hold(
     assert [each["entryId"] for each in found["entries"]] == [f"{number:032x}" for number in (4, 1)]
 
 
+def test_moments_beyond_all_time_are_no_error(site: QuarantinedSite, api: Api) -> None:
+    site.refuse(1)
+    for moment in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
+        found = [
+            len(api.get("reader", ENTRIES, params={name: moment})["entries"]) for name in ("since", "before")
+        ]
+        assert found == ([1, 0] if moment.startswith("0001") else [0, 1])
+
+
 def test_groups_count(site: QuarantinedSite, api: Api, clock: ManualClock) -> None:
     for number in range(3):
         site.refuse(number, content=b"xyz", reason="NOT_DICOM" if number else "TRUNCATED")

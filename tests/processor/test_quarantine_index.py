@@ -245,6 +245,18 @@ def test_a_hundred_thousand_entries_are_grouped_by_a_hundred_requests() -> None:
     assert bucket.requests == 1
 
 
+@pytest.mark.parametrize(
+    "clock_reads", ["0001-01-01T00:00:00+14:00", "1969-12-31", "2999-01-01", "9999-12-31T23:59:59-12:00"]
+)
+def test_moments_beyond_all_entries_ask_for_all_or_none(site: QuarantinedSite, clock_reads: str) -> None:
+    entry = site.refuse(1)
+    moment = datetime.fromisoformat(clock_reads)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    since = list(site.triage.entries(site.triage.selection(since=moment)))
+    before = list(site.triage.entries(site.triage.selection(before=moment)))
+    assert (since, before) == (([entry], []) if moment.year < 2000 else ([], [entry]))
+
+
 def test_an_unknown_entry_is_not_in_quarantine(site: QuarantinedSite) -> None:
     with pytest.raises(NotInQuarantine, match="quarantine list"):
         site.quarantine.entry("0" * 32)

@@ -68,8 +68,10 @@ def entry_at(key: str) -> Entry | None:
     )
 
 
-def _rank(moment: datetime) -> str:
-    return f"{_NEWEST_FIRST - (moment - _EPOCH) // timedelta(microseconds=1):016d}"
+def _rank(moment: datetime, *, earlier: int = 0) -> str:
+    """Where a moment stands, or one that is so many microseconds earlier; before 1970 and after 2286 all are one."""
+    microseconds = (moment - _EPOCH) // timedelta(microseconds=1) - earlier
+    return f"{_NEWEST_FIRST - min(max(microseconds, 1), _NEWEST_FIRST):016d}"
 
 
 def _quoted(text: str, most: int) -> str:
@@ -144,7 +146,7 @@ class QuarantineIndex:
         start = after
         if selection.before is not None:
             # What is not before then stands before this key.
-            start = max(start, self.prefix + _rank(selection.before - timedelta(microseconds=1)))
+            start = max(start, self.prefix + _rank(selection.before, earlier=1))
         last = None if selection.since is None else self.prefix + _rank(selection.since) + "0"
         seen: set[str] = set()
         request: dict[str, Any] = {"StartAfter": start} if start else {}

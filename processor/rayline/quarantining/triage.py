@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from rayline.aws import Clients
     from rayline.settings import Settings
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Triage:
             study = study_key(study, self.hashed)
         if self.hashed is not None and series is not None and "." in series:
             series = series_key(series, self.hashed)
-        return Selection(stage, reason, study, series, since, before)
+        return Selection(stage, reason, study, series, _in_utc(since), _in_utc(before))
 
     def entries(self, selection: Selection, after: str = "") -> Iterator[Entry]:
         """Entries, the newest first."""
@@ -109,6 +111,14 @@ class Triage:
             and "NoncurrentDays" in rule.get("NoncurrentVersionExpiration", {})
         ]
         return min(days, default=None)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A moment in UTC; the first or last one that there is, where it lies beyond."""
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment is not None and moment.year == 1 else _LAST
 
 
 def open_triage(
