@@ -27,6 +27,8 @@ _SPECIMEN_LABEL_IN_IMAGE: Final = 0x00480010
 _SEQUENCE_OF_ULTRASOUND_REGIONS: Final = 0x00186011
 _REGION_EDGES: Final = (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)
 
+_MOST_REGIONS: Final = 100
+
 _OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
 
 # Numbers in the shape of an image, which nobody displays by itself and no machine writes text into.
@@ -134,8 +136,10 @@ def _at_risk(
 
 def _ultrasound_regions(header: Attributes, rows: int, columns: int) -> list[Box]:
     """Where the image shows measurements (PS3.3 §C.8.5.5.1); what is empty or outside of it says nothing."""
-    regions = []
-    for item in header.items(_SEQUENCE_OF_ULTRASOUND_REGIONS):
+    items, regions = header.items(_SEQUENCE_OF_ULTRASOUND_REGIONS), []
+    if len(items) > _MOST_REGIONS:
+        raise not_cleanable(f"it has more than {_MOST_REGIONS} ultrasound regions")
+    for item in items:
         edges = [item.integer(tag) for tag in _REGION_EDGES]
         left, top, right, bottom = (-1 if edge is None else edge for edge in edges)
         # The last column and row belong to the region.
