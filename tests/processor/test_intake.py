@@ -19,6 +19,7 @@ from rayline import fingerprints
 from rayline.dispatcher import Outcome
 from rayline.effects import event_identity
 from rayline.events import Uploaded
+from rayline.plugin import Rejection
 from rayline.runtime import Runtime
 from rayline.testing import ImageSpec, image_content
 
@@ -194,7 +195,7 @@ def test_an_image_without_a_receipt_is_refused_where_the_site_wants_deidentified
 class Passing:
     """Hooks that let everything through untouched."""
 
-    def screen(self, instance: Any) -> None:
+    def screen(self, instance: Any) -> Any:
         """No objection."""
 
     def transform(self, instance: Any) -> Any:
@@ -419,21 +420,26 @@ def test_the_same_large_content_twice_is_stored_once_and_other_content_under_its
     assert intake.stages() == ["batched", "duplicate", "quarantined"]
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["while it is read", "after it was refused"])
 def test_a_large_object_that_is_deleted_on_the_way_is_gone_and_no_retry(
-    intake: Intake, tmp_path: Path
+    intake: Intake, tmp_path: Path, refused: bool
 ) -> None:
     event = intake.upload(large(tmp_path))
     estate = intake.estate
 
     class Deleting(Passing):
-        def screen(self, instance: Any) -> None:
+        def screen(self, instance: Any) -> Any:
             estate.s3.delete_object(Bucket=event.bucket, Key=event.key, VersionId=event.version_id)
-            instance.source.read(10_000_000, 1)
+            if refused:
+                return Rejection("NOT_WANTED", "for no reason")
+            return instance.source.whole()
 
     object.__setattr__(intake.runtime.services, "hooks", Deleting)
     outcome = intake.observe(event)
     assert outcome.finished
     assert outcome.rejection is not None
     assert outcome.rejection.reason == "OBJECT_GONE"
-    assert intake.stages() == ["quarantined"]
+    (item,) = estate.tracked("instance")
+    assert (item["stage"], item["reason"], item["size_bytes"]) == ("quarantined", "OBJECT_GONE", 0)
+    assert [each["reason"] for each in estate.quarantine_records()] == ["OBJECT_GONE"]
     assert estate.s3.list_multipart_uploads(Bucket=estate.settings.quarantine_bucket).get("Uploads") is None

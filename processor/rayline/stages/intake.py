@@ -61,9 +61,25 @@ class IntakeStage:
             received = replace(received, content=fingerprint(content, described))
             self._accept(instance, received, context)
         except RejectedEvent as rejected:
-            if rejected.reason == ReasonCode.OBJECT_GONE:
-                instance, received = Instance(b""), replace(received, content=NO_CONTENT)
-            self._quarantine(event, instance, received, rejected, context)
+            self._refuse(event, instance, received, rejected, context)
+
+    def _refuse(
+        self,
+        event: Uploaded,
+        instance: Instance,
+        received: Received,
+        rejected: RejectedEvent,
+        context: HookContext,
+    ) -> None:
+        """Keep what was refused, or say that it is gone, which a large object may be at any moment."""
+        if rejected.reason != ReasonCode.OBJECT_GONE:
+            try:
+                self._quarantine(event, instance, received, rejected, context)
+                return
+            except RejectedEvent as gone:
+                rejected = gone
+        nothing = replace(received, content=NO_CONTENT)
+        self._quarantine(event, Instance(b""), nothing, rejected, context)
 
     def _fetch(self, event: Uploaded) -> tuple[Content, Mapping[str, Any]]:
         """The object, read where it is small, and what S3 says of it.
