@@ -104,7 +104,7 @@ class Emptying:
     def requeue(
         self, entries: Sequence[Entry], selection: Selection, by: str, progress: Progress = lambda _: None
     ) -> Requeued:
-        """Send entries again, the oldest first, each once; one that cannot be sent keeps none of the others from it.
+        """Send entries again, the oldest first and some side by side; one that cannot be sent keeps none of the others.
 
         Args:
             progress: called with the number of entries that were looked at.
@@ -114,18 +114,26 @@ class Emptying:
                 "quarantine_released", by, entries=len(entries), selection=selection.describe()
             )
         done = Requeued(0, {}, 0)
-        for entry in sorted(entries, key=lambda each: each.quarantined_at):
-            try:
-                self._requeue(entry)
-            except NotReleasable as why:
-                reason = "an event, whose refusal stands" if entry.entry_id.startswith(EVENT) else str(why)
-                done.left[reason] = done.left.get(reason, 0) + 1
-            except NotInQuarantine:
-                done.gone += 1
-            else:
-                done.sent += 1
-            progress(1)
+        oldest_first = sorted(entries, key=lambda each: each.quarantined_at)
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="requeue") as pool:
+            for page in _pages(oldest_first):
+                for outcome in pool.map(self._outcome, page):
+                    if outcome is None:
+                        done.sent += 1
+                    elif isinstance(outcome, NotInQuarantine):
+                        done.gone += 1
+                    else:
+                        done.left[str(outcome)] = done.left.get(str(outcome), 0) + 1
+                    progress(1)
         return done
+
+    def _outcome(self, entry: Entry) -> NotReleasable | NotInQuarantine | None:
+        """Why an entry was not sent again; None where it was."""
+        try:
+            self._requeue(entry)
+        except (NotReleasable, NotInQuarantine) as why:
+            return why
+        return None
 
     def _requeue(self, entry: Entry) -> None:
         if entry.entry_id.startswith(EVENT):
