@@ -2,8 +2,10 @@
 
 import hashlib
 from datetime import UTC, datetime
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pydicom
@@ -284,16 +286,18 @@ def test_an_image_whose_batch_was_sealed_meanwhile_goes_into_the_next(
 
 # -- large objects
 
-LARGE = 20_000_000
+LARGE = 12_000_000
 HEADER_BYTES = 1_000_000  # more than the header of such an object and what is read beside it
 LEAST_PART = 5 * 1024 * 1024
 
 
-def large(tmp_path: Path, *, encapsulated: bool = False, instance: int = 1) -> bytes:
+@cache
+def large(*, encapsulated: bool = False) -> bytes:
     """A multi-frame image that is too large to be read whole."""
-    path = tmp_path / "large.dcm"
-    write_enhanced_ct(path, LARGE, encapsulated=encapsulated, instance=instance)
-    return path.read_bytes()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "large.dcm"
+        write_enhanced_ct(path, LARGE, encapsulated=encapsulated)
+        return path.read_bytes()
 
 
 def pixel_data(content: bytes) -> bytes:
@@ -345,10 +349,10 @@ def deid_intake(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Pa
 
 @pytest.mark.parametrize("encapsulated", [False, True], ids=["native", "encapsulated"])
 def test_a_large_image_is_deidentified_and_stored_without_its_pixels_passing_by(
-    deid_intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encapsulated: bool
+    deid_intake: Intake, monkeypatch: pytest.MonkeyPatch, encapsulated: bool
 ) -> None:
     monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
-    intake, content = deid_intake, large(tmp_path, encapsulated=encapsulated)
+    intake, content = deid_intake, large(encapsulated=encapsulated)
     event = intake.upload(content)
     traffic = Traffic(monkeypatch, intake.estate.clients.s3)
     assert intake.observe(event) == Outcome()
@@ -369,10 +373,10 @@ def test_a_large_image_is_deidentified_and_stored_without_its_pixels_passing_by(
 
 
 def test_a_large_object_is_kept_in_quarantine_as_it_came_without_passing_by(
-    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
-    content = large(tmp_path)[:-1000]
+    content = large()[:-1000]
     event = intake.upload(content)
     traffic = Traffic(monkeypatch, intake.estate.clients.s3)
     rejection = intake.observe(event).rejection
@@ -388,28 +392,28 @@ def test_a_large_object_is_kept_in_quarantine_as_it_came_without_passing_by(
 
 
 def test_an_event_that_says_nothing_of_the_size_is_no_reason_to_read_a_large_object(
-    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
-    event = intake.upload(large(tmp_path)).model_copy(update={"size_bytes": 0})
+    event = intake.upload(large()).model_copy(update={"size_bytes": 0})
     traffic = Traffic(monkeypatch, intake.estate.clients.s3)
     assert intake.observe(event) == Outcome()
     assert traffic.operations[:2] == ["get_object", "head_object"]
-    assert traffic.copied == intake.upload(large(tmp_path)).size_bytes
+    assert traffic.copied == intake.upload(large()).size_bytes
 
 
-def test_a_large_object_of_up_to_64_mb_is_hashed(intake: Intake, tmp_path: Path) -> None:
-    content = large(tmp_path)
+def test_a_large_object_of_up_to_64_mb_is_hashed(intake: Intake) -> None:
+    content = large()
     intake.take(content)
     (item,) = intake.estate.tracked("instance")
     assert item["content_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_the_same_large_content_twice_is_stored_once_and_other_content_under_its_uid_is_refused(
-    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fingerprints, "HASHED_BYTES", 0)
-    content = large(tmp_path)
+    content = large()
     other = content[:-1_000_000] + bytes(1_000) + content[-999_000:]
     assert len(other) == len(content)
     assert intake.take(content, "upload/a").rejection is None
@@ -422,9 +426,9 @@ def test_the_same_large_content_twice_is_stored_once_and_other_content_under_its
 
 @pytest.mark.parametrize("refused", [False, True], ids=["while it is read", "after it was refused"])
 def test_a_large_object_that_is_deleted_on_the_way_is_gone_and_no_retry(
-    intake: Intake, tmp_path: Path, refused: bool
+    intake: Intake, refused: bool
 ) -> None:
-    event = intake.upload(large(tmp_path))
+    event = intake.upload(large())
     estate = intake.estate
 
     class Deleting(Passing):
