@@ -19,6 +19,7 @@ _PALETTE_DATA: Final = (0x00281201, 0x00281202, 0x00281203)
 _LONGEST_PALETTE: Final = 2 * 65536
 
 _MOST_LEVELS_SHOWN: Final = 256
+_MOST_LEVELS_RANKED: Final = 1 << 17
 _JPEG: Final = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 # JPEG 2000 and lossy JPEG decoders undo the transform themselves.
 _UNDONE: Final = frozenset({"YBR_ICT", "YBR_RCT"})
@@ -89,30 +90,35 @@ class Display:
         return np.ascontiguousarray(np.clip(shown, 0, 255).astype(np.uint8))
 
 
-def sample_values(pixels: Pixels, image: ImageFormat) -> NDArray[np.int64]:
+def sample_values(pixels: Pixels, image: ImageFormat) -> Pixels:
     """The samples as numbers, without what else their cells hold."""
+    number = np.int32 if image.allocated <= 16 else np.int64
     if np.issubdtype(pixels.dtype, np.signedinteger):
-        return pixels.astype(np.int64)
+        return pixels.astype(number)
     # Codecs hand on samples; only cells that are stored as they are have them above their lowest bits.
     lowest = image.high_bit + 1 - image.stored if image.native else 0
-    samples = (pixels.astype(np.int64) >> lowest) & ((1 << image.stored) - 1)
+    samples: Pixels = pixels.astype(number)
+    samples >>= lowest
+    samples &= (1 << image.stored) - 1
     if image.signed:
-        samples = np.where(samples >> image.stored - 1 & 1, samples - (1 << image.stored), samples)
+        samples[samples >> image.stored - 1 != 0] -= 1 << image.stored
     return samples
 
 
-def _stretched(samples: NDArray[np.int64], low: float, high: float) -> View:
-    scale = 255 / max(high - low, 1)
-    view: View = np.clip((samples - low) * scale, 0, 255).astype(np.uint8)
+def _stretched(samples: Pixels, low: float, high: float) -> View:
+    shown = samples.astype(np.float32)
+    shown -= low
+    shown *= 255 / max(high - low, 1)
+    view: View = np.clip(shown, 0, 255, out=shown).astype(np.uint8)
     return view
 
 
-def _equalized(samples: NDArray[np.int64]) -> View:
+def _equalized(samples: Pixels) -> View:
     """Each level shown by its rank among the pixels."""
-    low = int(samples.min())
-    levels = np.cumsum(np.bincount((samples - low).ravel().clip(0, 1 << 17)))
+    above = (samples - samples.min()).clip(0, _MOST_LEVELS_RANKED)
+    levels = np.cumsum(np.bincount(above.ravel()))
     ranks = (levels * (255 / levels[-1])).astype(np.uint8)
-    view: View = ranks[(samples - low).clip(0, 1 << 17)]
+    view: View = ranks[above]
     return view
 
 
