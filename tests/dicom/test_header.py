@@ -180,7 +180,10 @@ def use(content: bytes) -> None:
             except RejectedEvent as refused:
                 assert refused.reason in set(ReasonCode)
     rejection = screen(instance)
-    assert rejection is None or rejection.reason in set(ReasonCode)
+    if rejection is not None:
+        assert rejection.reason in set(ReasonCode)
+        # Some of what shows it knows no other characters.
+        assert rejection.explanation.isascii()
     mended, fired = coerce(instance, frozenset(CoercionRule))
     assert set(fired) <= {rule.value for rule in CoercionRule}
     screen(mended)

@@ -230,7 +230,8 @@ def walk(
                         )
                     if tag == PIXEL_DATA and vr not in _FRAGMENT_VRS:
                         _refuse(
-                            ReasonCode.MALFORMED, "encapsulated pixel data is neither OB nor OW (PS3.5 §A.4)"
+                            ReasonCode.MALFORMED,
+                            "encapsulated pixel data is neither OB nor OW (PS3.5 section A.4)",
                         )
                     stack.append((kind, end, delimited, encoding))
                     if len(stack) == 1:
