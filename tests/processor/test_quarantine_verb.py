@@ -158,7 +158,11 @@ def test_a_message_has_no_header_to_show(operator: Operator) -> None:
     operator.site.handler.handle("not json", 1)
     (entry,) = operator.site.listed()
     assert "no header: it is a message or an event" in operator.told("show", entry.entry_id)
-    assert "no header" in operator.told("show", "--phi", entry.entry_id)
+    shown = operator.told("show", "--phi", entry.entry_id)
+    assert re.search(r"^text +not json$", shown, flags=re.MULTILINE)
+    (document,) = operator.lines("show", "--phi", entry.entry_id)
+    assert (document["text"], document["header"]) == ("not json", None)
+    assert [each["action"] for each in operator.site.triage.audit.everything()] == ["phi_viewed"] * 2
 
 
 def test_an_unknown_entry_is_a_plain_error(operator: Operator) -> None:

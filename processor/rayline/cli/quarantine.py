@@ -107,7 +107,7 @@ def _show(
     told: dict[str, Any]
     if phi:
         record, header = estate.triage.look(entry_id, _who(estate))
-        told = asdict(record)
+        told = asdict(record) if header else {**asdict(record), "text": estate.triage.text(record)}
     else:
         entry = estate.triage.quarantine.entry(entry_id)
         header = estate.triage.header(entry)
@@ -118,8 +118,9 @@ def _show(
     for name, value in told.items():
         if value != "":
             typer.echo(f"{name.replace('_', ' '):<18} {printable(str(value))}")
-    for line in _header_lines(header):
-        typer.echo(line)
+    if "text" not in told:
+        for line in _header_lines(header):
+            typer.echo(line)
 
 
 def _release(
@@ -326,7 +327,7 @@ def _progress(what: str, total: int) -> Iterator[Any]:
 
 def _header_lines(header: HeaderDump | None) -> Iterator[str]:
     if header is None:
-        yield "no header: it is a message or an event"
+        yield "no header: it is a message or an event, whose text --phi shows"
         return
     yield ""
     yield from dump_lines(header)

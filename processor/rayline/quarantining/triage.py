@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rayline.aws import Clients
     from rayline.settings import Settings
 
+_TEXT_BYTES = 16 * 1024
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -97,6 +98,12 @@ class Triage:
         if not record.entry.is_object:
             return None
         return dump_header(self.quarantine.stored(record.entry_id), phi=True)
+
+    def text(self, record: QuarantineRecord) -> str:
+        """The first of a refused message or event, for those who have looked at its record."""
+        stored = self.quarantine.stored(record.entry_id)
+        text = stored.read(0, _TEXT_BYTES).decode("utf-8", "replace")
+        return text if stored.size <= _TEXT_BYTES else f"{text}…"
 
     def noncurrent_days(self) -> int | None:
         """For how many days the bucket's lifecycle keeps what was deleted; None where it does not say."""
