@@ -7,7 +7,7 @@ from functools import cache
 from fuzz.elements import Place, data_set_at, places, transfer_syntax
 from support.hostile_files import SENTINEL, UID_SENTINEL
 from support.intake_chain import passage, transformed
-from support.part10 import DEFLATED
+from support.part10 import DEFLATED, EXPLICIT_LITTLE
 from support.sentinels import TABLE
 
 import rayline_deid
@@ -16,6 +16,7 @@ from rayline.dicom.header import read_header
 from rayline.errors import RaylineError, RejectedEvent
 
 CPU_SECONDS = 2.0
+MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 
 
 class Finding(Exception):
@@ -93,7 +94,17 @@ def leaked(output: bytes) -> list[str]:
     """Where sentinels stand that no attribute may hold; a mutation may have put one where a value stays."""
     start = data_set_at(output)
     syntax = transfer_syntax(output)
-    leaks = ["file meta information"] if _in(output[:start]) else []
+    meta = output[:start]
+    for place in places(meta, 132, EXPLICIT_LITTLE):
+        # A class UID says what kind of thing it is; a mutation may have put a sentinel there.
+        if place.tag == MEDIA_STORAGE_SOP_CLASS_UID:
+            meta = (
+                meta[: place.value]
+                + meta[place.value : place.end].replace(UID_SENTINEL, b"")
+                + meta[place.end :]
+            )
+            break
+    leaks = ["file meta information"] if _in(meta) else []
     body = output[start:]
     if syntax == DEFLATED:
         body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body)

@@ -297,6 +297,7 @@ def test_fuzzed_files_end_in_output_or_reason() -> None:
         "TRUNCATED",
         "MALFORMED",
         "NOT_DICOM",
+        "INVALID_UID",
         "MISSING_ATTRIBUTE",
         "LIMIT_EXCEEDED",
         "BURNED_IN_ANNOTATION",

@@ -42,6 +42,7 @@ from rayline_deid.profile import (
 )
 from rayline_deid.pseudonyms import Pseudonyms
 from rayline_deid.treatments import treatments_of, with_stated
+from rayline_deid.values import is_number_or_date
 from rayline_deid.visual_features import could_show_a_face
 
 _MEDIA_STORAGE_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
@@ -129,6 +130,13 @@ class DeidRules:
         """Find out who the patient is, and refuse what its header alone cannot make safe."""
         if meta.sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
             raise RejectedEvent("DICOMDIR_REFUSED", "a media directory; send the instances that it lists")
+        sop_class_uid = facts.get(SOP_CLASS_UID) or meta.sop_class_uid
+        # Both are copied into the new file meta information, and a sender can write anything there.
+        for uid in (sop_class_uid, meta.transfer_syntax_uid.encode("utf-8")):
+            if not is_number_or_date(uid, "UI"):
+                raise RejectedEvent(
+                    "INVALID_UID", "the SOP class or the transfer syntax is not a UID (PS3.5 section 9.1)"
+                )
         applied = self._applied
         pixels_cleaned = Option.CLEAN_PIXEL_DATA in applied
         if not pixels_cleaned and facts.get(BURNED_IN_ANNOTATION, b"").upper() == b"YES":
@@ -147,7 +155,7 @@ class DeidRules:
         return Plan(
             treatments=treatments,
             scope=scope,
-            sop_class_uid=facts.get(SOP_CLASS_UID) or meta.sop_class_uid,
+            sop_class_uid=sop_class_uid,
             sop_instance_uid=_replaced(treatments.of[SOP_INSTANCE_UID], instance, scope),
             insertions=tuple(self._insertions(scope, facts, applied)),
         )

@@ -350,7 +350,9 @@ class Profile:
             )
         if vr == "UI":
             if keyword.endswith(_CLASS_UID_ENDINGS) or keyword in _CLASS_UID_KEYWORDS:
-                return Decision(Outcome.KEEP, "a UID that says what kind of thing it is, not which one")
+                return Decision(
+                    Outcome.KEEP_VALID, "a UID that says what kind of thing it is, not which one", Outcome.UID
+                )
             if Option.RETAIN_UIDS in options:
                 return Decision(
                     Outcome.KEEP_VALID, "the option keeps UIDs", Outcome.UID, option=Option.RETAIN_UIDS
