@@ -110,6 +110,8 @@ class TextDetector:
         return Box(column, row, int(np.ceil(right)) - column, int(np.ceil(bottom)) - row)
 
     def _cores(self, piece: Image) -> Iterator[Box]:
+        if piece.min() == piece.max():
+            return  # without contrast there is no text, and a thousand black frames cost nothing
         rows, columns = piece.shape[:2]
         padded = cv2.copyMakeBorder(piece, 0, -rows % _STRIDE, 0, -columns % _STRIDE, cv2.BORDER_REPLICATE)
         probability = self._run(self._detector, padded)[0, 0, :rows, :columns]
