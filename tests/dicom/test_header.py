@@ -144,6 +144,18 @@ def test_everything_at_every_depth_counts(drawn: tuple[Writer, list[Element]]) -
         assert caught.value.reason == ReasonCode.LIMIT_EXCEEDED
 
 
+def test_what_un_hides_counts_even_where_it_is_no_sequence_in_the_end() -> None:
+    hidden = fragment(b"") * 10 + b"no item!"
+    item = fragment(struct.pack("<HH", 0x0008, 0x1140) + b"UN\0\0" + struct.pack("<L", len(hidden)) + hidden)
+    sequence = struct.pack("<HH", 0x0008, 0x1115) + b"SQ\0\0" + struct.pack("<L", 50 * len(item)) + item * 50
+    content = InMemory(Writer().file_of_body(sequence))
+    # The sequence, 50 items, an element in each, and 10 items in each of these.
+    assert read_header(content).count >= 1 + 50 + 50 + 500
+    with pytest.raises(RejectedEvent) as caught:
+        read_header(content, Limits(elements=500))
+    assert caught.value.reason == ReasonCode.LIMIT_EXCEEDED
+
+
 def answers(header: Header) -> object:
     return header.elements, header.fragments, header.count, header.start, header.end, header.meta
 
