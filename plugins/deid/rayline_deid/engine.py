@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from rayline.plugin import (
@@ -182,6 +183,7 @@ def _replaced(treatment: Treatment, element: Element, scope: PatientScope) -> by
     return (after or b"").strip(b"\0 ")
 
 
+@lru_cache(maxsize=16)
 def _method_attributes(profile: Profile, applied: frozenset[Option]) -> tuple[Insertion, ...]:
     methods = [BASIC_METHOD, *(METHODS[option] for option in Option if option in applied)]
     temporal = "REMOVED"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rayline_deid.options import Option
 from rayline_deid.profile import (
@@ -51,6 +52,7 @@ def patient_facts(profile: Profile) -> frozenset[int]:
     return frozenset(wanted)
 
 
+@lru_cache(maxsize=16)
 def _needs_identifiers(profile: Profile) -> bool:
     cleaning = {
         Option.CLEAN_DESCRIPTORS,
