@@ -272,6 +272,37 @@ def test_fragments_of_other_elements_are_not_those_of_the_image() -> None:
     assert [length for _, length in header.fragments] == [0, 12]
 
 
+ITEM_END = struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
+
+
+def sequence_of(value: bytes) -> bytes:
+    return struct.pack("<HH", 0x0008, 0x1140) + b"SQ\0\0" + struct.pack("<L", len(value)) + value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ITEM_END,
+        SEQUENCE_END,
+        fragment(b""),
+        sequence_of(fragment(ITEM_END)),
+        sequence_of(fragment(SEQUENCE_END)),
+        sequence_of(fragment(b"") + SEQUENCE_END),
+        sequence_of(ITEM_END),
+        sequence_of(Writer().element(Element(0x00081155, "UI", b"1.2"))),
+        PIXELS_OPEN + ITEM_END,
+        PIXELS_OPEN + fragment(b"") + Writer().element(Element(0x00081155, "UI", b"1.2")),
+        PIXELS_OPEN.replace(b"OB", b"UN") + SEQUENCE_END,
+        PIXELS_OPEN.replace(b"OB", b"UC") + SEQUENCE_END,
+    ],
+)
+def test_what_stands_where_it_does_not_belong_is_refused(body: bytes) -> None:
+    first = Writer().element(Element(0x00080060, "CS", b"CT"))
+    with pytest.raises(RejectedEvent) as caught:
+        read_header(InMemory(Writer(JPEG_2000).file_of_body(first + body)))
+    assert caught.value.reason == ReasonCode.MALFORMED
+
+
 @pytest.mark.parametrize("zeros", [1, 7, 8, 100, 3000])
 @pytest.mark.parametrize("syntax", [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG])
 def test_zero_bytes_after_the_data_set_are_padding(syntax: str, zeros: int) -> None:
@@ -359,6 +390,16 @@ def test_small_fragments_are_read_by_windows_and_not_one_by_one() -> None:
     )
     assert len(read_header(content).fragments) == 2001
     assert len(content.reads) <= 10
+
+
+def test_a_text_of_many_megabytes_is_refused_unread() -> None:
+    writer, length = Writer(IMPLICIT_LITTLE), 17 * 1024 * 1024
+    head = writer.file([]) + struct.pack("<HHL", 0x0028, 0x1052, length)
+    content = SparseContent(len(head) + length, [(0, head)])
+    with pytest.raises(RejectedEvent) as caught:
+        read_header(content)
+    assert caught.value.reason == ReasonCode.LIMIT_EXCEEDED
+    assert content.bytes_read < 1_000_000
 
 
 def test_a_long_header_is_read_by_ever_larger_windows() -> None:
