@@ -42,7 +42,8 @@ class Releaser:
         A file that HealthImaging refused stays until the processor has put it into an import batch again.
 
         Raises:
-            NotReleasable: its content has gone, or holds an event that cannot be read.
+            NotReleasable: the intake is not done with it, or it holds what cannot be sent.
+            NotInQuarantine: its content has gone.
         """
         if record.origin_key:
             self._upload(record)
@@ -62,6 +63,9 @@ class Releaser:
         self._quarantine.forget(record)
 
     def _upload(self, record: "QuarantineRecord") -> None:
+        if self._ledger.instance(record.entry_id) is None:
+            # Sent now, it would be recorded as quarantined afterwards, with nothing in quarantine.
+            raise NotReleasable("the intake has not recorded it yet; try again in a minute")
         put_content(
             self._clients.s3,
             self._settings.uploads_bucket,

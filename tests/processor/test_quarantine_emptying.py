@@ -85,6 +85,16 @@ def test_what_cannot_be_sent_is_told_of_and_keeps_none_of_the_others(site: Quara
     assert len(site.listed()) == 2
 
 
+def test_what_the_intake_has_not_recorded_yet_waits_for_it(site: QuarantinedSite) -> None:
+    entry = site.refuse(1)
+    refused(site, 1)
+    done = site.triage.emptying.requeue(site.listed(), EVERYTHING, "anna")
+    assert done.sent == 1
+    assert done.left == {"the intake has not recorded it yet; try again in a minute": 1}
+    assert site.listed() == [entry]
+    assert len(site.estate.keys(site.estate.settings.uploads_bucket, f"upload/{SITE}/released/")) == 1
+
+
 def test_a_mention_that_outlived_its_entry_is_taken_out_and_not_sent(site: QuarantinedSite) -> None:
     (entry_id,) = refused(site, 1)
     entries = site.listed()
