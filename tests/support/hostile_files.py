@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from support.intake_chain import SENTINEL, UID_SENTINEL
 from support.part10 import (
     CT_IMAGE_STORAGE,
     DEFLATED,
@@ -21,8 +22,6 @@ from support.part10 import (
     minimal_image,
 )
 
-SENTINEL = b"H0STILE^SENTINEL"
-UID_SENTINEL = b"1.2.66666.1.66666"
 MEBIBYTE = 1 << 20
 SIXTEEN = 16 * MEBIBYTE
 UNDEFINED = 0xFFFFFFFF
@@ -122,7 +121,9 @@ def image(
     if modality is not None:
         changes[0x00080060] = modality
     parts: list[tuple[int, bytes]] = []
-    for each in [*minimal_image(writer), *(Element(*each) for each in PATIENT)]:
+    # Without it any image has to be searched for text, and only that would be measured.
+    kind = Element(0x00080008, "CS", b"ORIGINAL\\PRIMARY\\AXIAL ")
+    for each in [*minimal_image(writer), kind, *(Element(*each) for each in PATIENT)]:
         value = changes.pop(each.tag, each.value) if each.tag in changes else each.value
         if each.tag == PIXEL_DATA and pixels is not None:
             parts.append((each.tag, pixels))
@@ -189,8 +190,13 @@ hostile(
     "LIMIT_EXCEEDED",
 )
 hostile(
-    "deflated 95 MB of pixels, just allowed",
-    lambda: before_body(DEFLATED) + _many_pixels_deflated(),
+    "deflated 64 MB of pixels, just allowed",
+    lambda: before_body(DEFLATED) + _many_pixels_deflated(8_300, 4_000),
+    ACCEPTED,
+)
+hostile(
+    "deflated 96 MB of pixels, just allowed",
+    lambda: before_body(DEFLATED) + _many_pixels_deflated(6_000, 8_000),
     ACCEPTED,
     "LIMIT_EXCEEDED",
 )
@@ -249,9 +255,12 @@ def _deflated_image(rows: int, columns: int) -> bytes:
     )
 
 
-def _many_pixels_deflated() -> bytes:
-    body = _deflated_image(6_000, 8_000)[:-13]
-    return zeros_deflated(body + header(PIXEL_DATA, "OW", 96_000_000) + bytes(96_000_000 % MEBIBYTE), 91)
+def _many_pixels_deflated(rows: int, columns: int) -> bytes:
+    length = rows * columns * 2
+    head = _deflated_image(rows, columns)[: -len(header(PIXEL_DATA, "OW", 0) + b"\0")]
+    return zeros_deflated(
+        head + header(PIXEL_DATA, "OW", length) + bytes(length % MEBIBYTE), length // MEBIBYTE
+    )
 
 
 def _slow_to_deflate(mebibytes: int) -> bytes:
@@ -322,25 +331,25 @@ hostile(
     "MALFORMED",
 )
 hostile(
-    "sequences in 240,000 items, just allowed",
-    lambda: image(element(SQ_TAG, "SQ", item(element(0x00081150, "UI", b"1.2")) * 120_000)),
+    "a sequence of 74,000 items, just allowed",
+    lambda: image(element(SQ_TAG, "SQ", item(element(0x00081150, "UI", b"1.2")) * 74_000)),
     ACCEPTED,
     "LIMIT_EXCEEDED",
 )
 hostile(
-    "120,000 items that each name a patient",
-    lambda: image(element(SQ_TAG, "SQ", item(element(0x00100010, "PN", SENTINEL)) * 120_000)),
+    "74,000 items that each name a patient",
+    lambda: image(element(SQ_TAG, "SQ", item(element(0x00100010, "PN", SENTINEL)) * 74_000)),
     ACCEPTED,
     "LIMIT_EXCEEDED",
 )
 hostile(
-    "100,000 different UIDs",
+    "74,000 different UIDs",
     lambda: image(
         element(
             SQ_TAG,
             "SQ",
             b"".join(
-                item(element(0x00081155, "UI", UID_SENTINEL + b".%06d" % each)) for each in range(100_000)
+                item(element(0x00081155, "UI", UID_SENTINEL + b".%06d" % each)) for each in range(74_000)
             ),
         )
     ),
@@ -1254,19 +1263,26 @@ hostile(
     ACCEPTED,
 )
 hostile("2 million distinct tags", lambda: with_body(_tag_flood(2_000_000)), "LIMIT_EXCEEDED")
-hostile("200,000 distinct tags", lambda: image(_tag_flood(200_000)), ACCEPTED, "LIMIT_EXCEEDED")
+for _count in (100_000, 149_000, 240_000):
+    hostile(f"{_count:,} distinct tags", lambda n=_count: image(_tag_flood(n)), ACCEPTED, "LIMIT_EXCEEDED")
+    hostile(
+        f"{_count:,} distinct tags, and pixels that have to be searched",
+        lambda n=_count: image(_tag_flood(n), changes={0x00080008: None}),
+        ACCEPTED,
+        "LIMIT_EXCEEDED",
+    )
+    hostile(
+        f"{_count:,} private elements",
+        lambda n=_count: image(_private_flood(n)),
+        ACCEPTED,
+        "LIMIT_EXCEEDED",
+    )
 hostile(
     "16 MB of distinct private tags, implicit",
     lambda: with_body(
         b"".join(struct.pack("<HHL", 0x0009 + 2 * (n >> 16), n & 0xFFFF, 0) for n in range(2_000_000)),
         IMPLICIT_LITTLE,
     ),
-    "LIMIT_EXCEEDED",
-)
-hostile(
-    "200,000 private elements with 200 creators",
-    lambda: image(_private_flood(200, 1000)),
-    ACCEPTED,
     "LIMIT_EXCEEDED",
 )
 
@@ -1278,16 +1294,19 @@ def _tag_flood(count: int) -> bytes:
     )
 
 
-def _private_flood(creators: int, elements: int) -> bytes:
-    parts = []
-    for group in range(elements * creators // 40_000 + 1):
-        tag = (0x0009 + 2 * group) << 16
+def _private_flood(count: int) -> bytes:
+    """Private elements of 200 creators a group, 200 each."""
+    parts, made = [], 0
+    while made < count:
+        tag = (0x0009 + 2 * (made // 40_000)) << 16
+        creators = min(200, (count - made) // 200 + 1)
         parts += [element(tag | 0x10 + each, "LO", b"CREATOR %d" % each) for each in range(creators)]
         parts += [
             header(tag | (0x10 + each) << 8 | number, "UN", 0)
             for each in range(creators)
             for number in range(200)
         ]
+        made += creators * 200
     return b"".join(parts)
 
 
@@ -1486,13 +1505,13 @@ hostile(
     "INVALID_VALUE",
 )
 hostile(
-    "a report of 70,000 texts",
+    "a report of 49,000 texts",
     lambda: image(
         element(0x0040A040, "CS", b"CONTAINER"),
         element(
             0x0040A730,
             "SQ",
-            item(element(0x0040A040, "CS", b"TEXT") + element(0x0040A160, "UT", SENTINEL)) * 70_000,
+            item(element(0x0040A040, "CS", b"TEXT") + element(0x0040A160, "UT", SENTINEL)) * 49_000,
         ),
         sop_class=COMPREHENSIVE_SR,
         modality=b"SR",

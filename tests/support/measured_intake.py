@@ -1,6 +1,6 @@
 """Run hostile files through the intake, in fresh processes that are measured and bounded.
 
-``python -m support.measured_intake FOLDER`` reads names of :data:`support.hostile_files.HOSTILE` from its input, one a
+``python -m support.measured_intake FOLDER`` reads names of ``support.hostile_files.HOSTILE`` from its input, one a
 line, and answers each with a line of JSON. Each process is forked from one that has imported everything, so that it
 is fresh and does not pay for the imports; CPU time and peak memory are the kernel's count of that process.
 Small files share a process, whose whole cost then counts for each; where it is too much they run again, one by one.
@@ -14,8 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from support.hostile_files import HOSTILE, SENTINEL, UID_SENTINEL
-from support.intake_chain import deidentified, passage
+from support.intake_chain import SENTINEL, UID_SENTINEL, deidentified, passage
 
 from rayline.dicom.content import WHOLE_BYTES, Content, LocalFile
 from rayline.errors import RaylineError
@@ -57,6 +56,9 @@ def main() -> None:
 
 
 def _build(batch: dict[str, Path]) -> None:
+    # Imported in this process alone: what is measured must not carry it.
+    from support.hostile_files import HOSTILE
+
     for name, path in batch.items():
         path.write_bytes(HOSTILE[name].build())
 
