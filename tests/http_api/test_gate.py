@@ -113,6 +113,28 @@ def test_only_the_health_check_is_open_and_says_nothing(api: Api) -> None:
     assert open_to_all == [HEALTH_PATH]
 
 
+@pytest.mark.parametrize(
+    ("headers", "passes"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "http://testserver"}, True),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://[evil"}, False),
+    ],
+)
+def test_pages_of_other_sites_change_nothing(api: Api, headers: dict[str, str], passes: bool) -> None:
+    for path in ("/quarantine/requeue", f"/quarantine/entries/{ID}/release"):
+        answer = api.ask("writer", "POST", path, json={}, headers=headers)
+        assert (answer.status_code in (200, 404)) is passes
+        assert passes or answer.json()["code"] == "CROSS_SITE"
+    assert api.ask("writer", "GET", "/quarantine/entries", headers=headers).status_code == 200
+
+
 def test_an_api_without_anybody_is_none() -> None:
     with pytest.raises(ValueError, match="nobody in"):
         FirstThatKnows([])

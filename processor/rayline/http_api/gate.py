@@ -51,6 +51,10 @@ class Gate:
                 {"Retry-After": "5"},
             )
         scope.setdefault("state", {})["principal"] = principal
+        if _is_cross_site(scope):
+            return problem_response(
+                HTTPStatus.FORBIDDEN, ProblemCode.CROSS_SITE, "pages of other sites may change nothing here"
+            )
         if self._rate_limit.allows(principal.name):
             return None
         return problem_response(
@@ -59,6 +63,21 @@ class Gate:
             "too many requests; wait a second",
             {"Retry-After": "1"},
         )
+
+
+def _is_cross_site(scope: Scope) -> bool:
+    """Whether a page of another origin has a browser change something, which a load balancer's cookie lets it.
+
+    Source: Fetch Metadata Request Headers (W3C), and the Origin header of browsers without them; scripts send neither.
+    """
+    if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return False
+    headers = Headers(scope=scope)
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
 def principal_of(scope: Scope) -> Principal | None:

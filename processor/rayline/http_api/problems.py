@@ -33,6 +33,8 @@ class ProblemCode(StrEnum):
     AUTHENTICATION_UNAVAILABLE = "AUTHENTICATION_UNAVAILABLE"
     # The credentials hold, but do not allow this.
     PERMISSION_MISSING = "PERMISSION_MISSING"
+    # A page of another site has sent a request that changes something; a browser adds the sign-in by itself.
+    CROSS_SITE = "CROSS_SITE"
     # There is nothing in quarantine by that id.
     NOT_IN_QUARANTINE = "NOT_IN_QUARANTINE"
     # The entry is a message or an event, and has no header.
