@@ -315,10 +315,19 @@ def test_zero_bytes_after_the_data_set_are_padding(syntax: str, zeros: int) -> N
         read_header(InMemory(content + bytes(zeros) + b"\1" * 9))
 
 
+def test_a_megabyte_of_zero_bytes_and_more_is_no_padding() -> None:
+    content = whole_image(Writer(), [])
+    assert read_header(InMemory(content + bytes(1024 * 1024))).end == len(content)
+    with pytest.raises(RejectedEvent) as caught:
+        read_header(InMemory(content + bytes(1024 * 1024 + 1)))
+    assert caught.value.reason == ReasonCode.MALFORMED
+
+
 def test_an_element_that_stands_twice_is_refused() -> None:
     # The writer sorts, so both stand next to one another; and one of them opens a sequence.
     for twice in (
         [Element(0x00100020, "LO", b"A"), Element(0x00100020, "LO", b"B")],
+        [Element(0x00100020, "LO", b"A")] * 2 + [Element(0x00204000, "LT", bytes(100))],
         [Element(0x00081140, "SQ", [[]]), Element(0x00081140, "SQ", [])],
     ):
         for undefined in (False, True):
