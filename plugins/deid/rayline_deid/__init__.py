@@ -21,7 +21,12 @@ from rayline_deid.pseudonyms import pseudonyms_for
 
 api = 1
 name = "deid"
-policies = {"transform_instance": Policy(on_failure="reject", timeout_seconds=60, order=100, sees_phi=True)}
+policies = {
+    # Looking for text takes the networks' memory, and seconds for each large frame.
+    "transform_instance": Policy(
+        on_failure="reject", timeout_seconds=600, memory_mb=3072, order=100, sees_phi=True
+    )
+}
 
 
 class DeidSettings(BaseModel):
