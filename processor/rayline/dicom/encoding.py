@@ -99,6 +99,8 @@ class Encoding:
         """An element whose value is padded to even length (PS3.5 §6.2)."""
         if len(value) & 1:
             value += b"\0" if vr in _PADDED_WITH_ZERO else b" "
+        if self.implicit:
+            return self._tag_length.pack(tag >> 16, tag & 0xFFFF, len(value)) + value
         return self.write_header(tag, vr.encode("ascii"), len(value)) + value
 
     def write_item(self, content: bytes) -> bytes:

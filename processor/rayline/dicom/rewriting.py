@@ -7,6 +7,7 @@ defined lengths.
 
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 from rayline.dicom.content import WHOLE_BYTES, Content, InMemory, Piece, Spliced, Stretch
@@ -54,6 +55,7 @@ MAXIMUM_HELD_BYTES: Final = 64 * 1024 * 1024
 
 _MEDIA_STORAGE_SOP_CLASS_UID: Final = 0x00020002
 _MEDIA_STORAGE_SOP_INSTANCE_UID: Final = 0x00020003
+_PREFIX: Final = bytes(128) + b"DICM"
 _LONGEST_FACT: Final = 4096
 # A stretch up to this size is read with the header; of a larger one only its place is noted.
 _SHORT_STRETCH: Final = 64 * 1024
@@ -97,18 +99,24 @@ def rewrite(
 
 
 def _file_meta(syntax: str, sop_class: bytes, sop_instance: bytes) -> bytes:
+    before, after = _around_the_instance(syntax, sop_class)
+    instance = EXPLICIT_LITTLE.write(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", sop_instance)
+    length = (len(before) + len(instance) + len(after)).to_bytes(4, "little")
+    group_length = EXPLICIT_LITTLE.write(0x00020000, "UL", length)
+    return b"".join((_PREFIX, group_length, before, instance, after))
+
+
+@lru_cache(maxsize=64)
+def _around_the_instance(syntax: str, sop_class: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the instance's UID, the same for all of a class in one syntax."""
     write = EXPLICIT_LITTLE.write
-    elements = b"".join(
-        (
-            write(0x00020001, "OB", b"\0\1"),
-            write(_MEDIA_STORAGE_SOP_CLASS_UID, "UI", sop_class),
-            write(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", sop_instance),
-            write(0x00020010, "UI", syntax.encode("ascii", "replace")),
-            write(0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
-            write(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
-        )
+    before = write(0x00020001, "OB", b"\0\1") + write(_MEDIA_STORAGE_SOP_CLASS_UID, "UI", sop_class)
+    after = (
+        write(0x00020010, "UI", syntax.encode("ascii", "replace")),
+        write(0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
+        write(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
     )
-    return bytes(128) + b"DICM" + write(0x00020000, "UL", len(elements).to_bytes(4, "little")) + elements
+    return before, b"".join(after)
 
 
 def _deflated(pieces: list[Piece]) -> Iterator[bytes]:
@@ -393,7 +401,9 @@ class _Pass(Generic[S]):
         return position
 
 
+@lru_cache(maxsize=1024)
 def _written(insertion: Insertion, encoding: Encoding) -> bytes:
+    """An insertion as it is written; most are the same in many files."""
     value = insertion.value
     if not isinstance(value, bytes):
         value = b"".join(
