@@ -118,7 +118,7 @@ class Spliced(Content):
         self._ends: list[int] = []
         end = 0
         for piece in pieces:
-            length = piece_length(piece)
+            length = piece.length if type(piece) is Stretch else len(piece)
             if length:
                 end += length
                 self._pieces.append(piece)
