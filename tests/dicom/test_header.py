@@ -352,6 +352,38 @@ def test_a_data_set_in_another_encoding_than_the_file_names_is_refused(written: 
     assert "transfer syntax" in caught.value.explanation
 
 
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (struct.pack("<HH2sH", 2, 0x16, b"AE", 40), ReasonCode.TRUNCATED),
+        (struct.pack("<HH2sH", 2, 0x0102, b"OB", 0), ReasonCode.TRUNCATED),
+        (struct.pack("<HH2sHL", 2, 0x0102, b"OB", 0, 1) + b"", ReasonCode.TRUNCATED),
+        (struct.pack("<HH2sH", 2, 0x16, b"\2\0", 0), ReasonCode.MALFORMED),
+        (struct.pack("<HH2sHL", 2, 0x0102, b"OB", 0, 1 << 20) + bytes(1 << 20), ReasonCode.LIMIT_EXCEEDED),
+    ],
+)
+def test_file_meta_information_that_cannot_be_read_is_refused(last: bytes, reason: ReasonCode) -> None:
+    whole = Writer().file_of_body(b"")
+    assert list(read_header(InMemory(whole)).elements) == []
+    for header in (InMemory(whole + last), RangedContent(whole + last)):
+        with pytest.raises(RejectedEvent) as caught:
+            read_header(header, window_bytes=100)
+        assert caught.value.reason == reason
+
+
+def test_numbers_are_read_in_the_order_of_their_bytes() -> None:
+    for syntax in SYNTAXES:
+        writer = Writer(syntax)
+        floats = struct.pack(writer.order + "2d", 0.5, -3.0)
+        content = writer.file([Element(0x00280010, "US", writer.us(258)), Element(0x00189073, "FD", floats)])
+        header = read_header(InMemory(content))
+        assert header.integer(0x00280010) == 258
+        assert header.numbers(0x00189073) == [0.5, -3.0]
+    # PS3.5 §6.2.2: what UN hides is in little endian, in big endian files too.
+    hidden = Writer(EXPLICIT_BIG).file([Element(0x00280010, "UN", b"\2\1")])
+    assert read_header(InMemory(hidden)).integer(0x00280010) == 258
+
+
 # -- how much is read ------------------------------------------------------------------------------------------
 
 
