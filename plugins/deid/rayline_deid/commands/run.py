@@ -99,7 +99,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")
         ] = False,
     ) -> None:
-        """De-identify DICOM files: headers after a profile, pixels as they are where they show no text.
+        """De-identify DICOM files: headers after a profile, and text in pixels blanked.
 
         What cannot be made safe is refused with a reason and never written.
         Inputs are only read. An output is written whole or not at all, and never
