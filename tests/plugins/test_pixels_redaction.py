@@ -502,6 +502,27 @@ def test_a_frame_larger_than_the_header_says_is_refused_before_it_is_decoded(syn
     assert refusal.value.reason == "PIXELS_NOT_CLEANABLE"
 
 
+def test_a_size_in_an_application_segment_of_jpeg_ls_says_nothing() -> None:
+    """Decoders believe SPIFF's size, here of 2³¹ rows, before the frame header's."""
+    frame = bytearray(_frames(JPEG_LS, noise((1, 31, 27, 1), 8), 8, "MONOCHROME2")[0])
+    at = frame.index(b"SPIFF\0") + 10
+    assert int.from_bytes(frame[at : at + 4], "big") == 31
+    frame[at] = 0x7F
+    after, _ = redacted(encapsulated_file(image(31, 27), [bytes(frame)], JPEG_LS))
+    assert len(after) < 10_000
+
+
+def test_an_htj2k_frame_that_is_decoded_in_part_is_refused() -> None:
+    """What is missing would be whatever lay in memory."""
+    frame = _frames(HTJ2K_LOSSLESS, noise((1, 62, 62, 1), 8), 8, "MONOCHROME2")[0]
+    broken = bytearray(frame)
+    for index in range(len(frame) // 2, len(frame) - 2):
+        broken[index] ^= 0x5A
+    with pytest.raises(RejectedEvent) as refusal:
+        redacted(encapsulated_file(image(62, 62), [bytes(broken)], HTJ2K_LOSSLESS))
+    assert refusal.value.reason == "PIXELS_NOT_CLEANABLE"
+
+
 @pytest.mark.parametrize("fragments", [2, 3])
 @pytest.mark.parametrize("table", ["none", "basic"])
 def test_frames_of_several_fragments(fragments: int, table: str) -> None:

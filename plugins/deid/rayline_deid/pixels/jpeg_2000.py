@@ -4,6 +4,7 @@ What was irreversible keeps the values that it decodes to, exactly; its transfer
 """
 
 import struct
+import sys
 from typing import Final, NamedTuple
 
 import imagecodecs
@@ -87,6 +88,8 @@ def becomes_reversible(frame: bytes, image: ImageFormat) -> bool:
 
 
 def _decoded(frame: bytes, image: ImageFormat, *, high_throughput: bool) -> Pixels:
+    unraised: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, unraised.append
     try:
         decoded = (
             imagecodecs.htj2k_decode(frame, planar=False)
@@ -95,6 +98,11 @@ def _decoded(frame: bytes, image: ImageFormat, *, high_throughput: bool) -> Pixe
         )
     except (imagecodecs.Jpeg2kError, imagecodecs.Htj2kError):
         raise not_cleanable("a JPEG 2000 codestream cannot be decoded") from None
+    finally:
+        sys.unraisablehook = hook
+    if unraised:
+        # The HTJ2K decoder cannot raise midway; what it has not decoded by then is whatever was in memory.
+        raise not_cleanable("a JPEG 2000 codestream cannot be decoded whole")
     return np.ascontiguousarray(decoded)
 
 

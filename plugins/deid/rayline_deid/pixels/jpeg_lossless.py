@@ -13,6 +13,7 @@ from rayline_deid.pixels.jpeg_markers import (
     SOS,
     FrameHeader,
     Segment,
+    broken,
     frame_header,
     is_interpretation,
     segments,
@@ -55,6 +56,8 @@ def _head(frame: bytes, image: ImageFormat) -> tuple[FrameHeader, list[Segment]]
     header = None
     for found in segments(frame):
         if found.marker == _SOF3:
+            if header is not None:
+                raise broken()
             header = frame_header(found, image)
         elif is_interpretation(found):
             interpretation.append(without_thumbnail(found))

@@ -152,6 +152,8 @@ def _read(frame: bytes, image: ImageFormat) -> _Head:
     transform = jfif = None
     for found in segments(frame):
         if found.marker in _SEQUENTIAL:
+            if header is not None:
+                raise broken()
             header = frame_header(found, image)
         elif found.marker == APP14 and len(found.payload) >= 12 and is_interpretation(found):
             transform = found.payload[11]

@@ -15,6 +15,8 @@ from rayline_deid.pixels.image import ImageFormat, Pixels
 from rayline_deid.pixels.jpeg_markers import SOS, FrameHeader, broken, frame_header, segments
 
 _SOF55: Final = 0xF7
+_APP: Final = range(0xE0, 0xF0)
+_COM: Final = 0xFE
 _INTERLEAVED_BY_PIXEL: Final = 2
 
 
@@ -26,7 +28,7 @@ def decode(frame: bytes, image: ImageFormat) -> Pixels:
     """
     _head(frame, image)
     try:
-        decoded = imagecodecs.jpegls_decode(frame)
+        decoded = imagecodecs.jpegls_decode(_bare(frame))
     except imagecodecs.JpeglsError:
         raise not_cleanable("a JPEG-LS bit stream cannot be decoded") from None
     return np.ascontiguousarray(decoded)
@@ -56,9 +58,21 @@ def _head(frame: bytes, image: ImageFormat) -> FrameHeader:
     for found in segments(frame):
         last = found
         if found.marker == _SOF55:
+            if header is not None:
+                raise broken()
             header = frame_header(found, image)
     if last is None or last.marker != SOS:
         raise broken()
     if header is None or not 2 <= header.precision <= 16:
         raise not_cleanable("a bit stream is not in JPEG-LS")
     return header
+
+
+def _bare(frame: bytes) -> bytes:
+    """The bit stream without application segments: one of them, SPIFF's, may tell decoders another size."""
+    kept, end = [frame[:2]], 2
+    for found in segments(frame):
+        if found.marker not in _APP and found.marker != _COM:
+            kept.append(found.written())
+        end = found.end
+    return b"".join(kept) + frame[end:]

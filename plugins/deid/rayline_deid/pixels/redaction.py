@@ -110,7 +110,10 @@ class ImageFrames:
         """
         if self._codec is None:
             raise not_cleanable("its frames are not encoded")
-        pixels = self._codec.decode(encoded, self._image)
+        try:
+            pixels = self._codec.decode(encoded, self._image)
+        except (IndexError, OverflowError, RuntimeError, ValueError):
+            raise not_cleanable("a frame cannot be decoded") from None
         if pixels.shape[:2] != (self._image.rows, self._image.columns):
             raise not_cleanable("a frame decodes to another size than its header says")
         return pixels
