@@ -561,11 +561,10 @@ def test_the_journal_names_no_input(tmp_path: Path, secret_file: Path) -> None:
     assert not any(word in journal.name + journal.read_text() for word in IDENTIFYING)
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many files that a run over them can be met in the middle."""
-    folder = tmp_path / "many"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("many")
     study, series = new_uid(), new_uid()
     for number in range(1_500):
         content = ct_file(pixels(number, 8, 8), study_uid=study, series_uid=series)
