@@ -146,7 +146,9 @@ def test_no_pixel_is_made_up(cut: int) -> None:
     even = Instance(file()[:-cut])
     odd = Instance(file(*small(writer), Element(PIXEL_DATA, "OB", bytes(9)))[: -cut - 1])
     after = Instance(file(Element(0xFFFCFFFC, "OB", b"\0\0"))[:-cut])
-    for instance in (even, odd, after):
+    padded = [*small(writer), Element(PIXEL_DATA, "OB", bytes(9)), Element(0xFFFCFFFC, "OB", b"\0\0")]
+    elsewhere = Instance(file(*padded)[:-cut])
+    for instance in (even, odd, after, elsewhere):
         assert coerce(instance, ALL) == (instance, ())
         assert reason(instance) == ReasonCode.TRUNCATED
 
