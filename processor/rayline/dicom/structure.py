@@ -44,7 +44,7 @@ class Limits:
     object_bytes: int = 10_000_000_000
     elements: int = 150_000
     depth: int = 24
-    inflated_bytes: int = 96 * 1024 * 1024
+    inflated_bytes: int = 64 * 1024 * 1024
     values: int = 200_000
 
 
