@@ -56,10 +56,9 @@ def main() -> None:
     found = sorted(importlib.metadata.entry_points(group=COMMAND_GROUP), key=lambda each: each.name)
     verb = _verb(sys.argv[1:])
     chosen = [each for each in found if each.name == verb] or found
-    for entry_point in chosen:
-        entry_point.load()(app)
+    loaded = [each for each in chosen if _register(each)]
     # A module says LOGS_NOTHING where its verbs work without structlog, which takes long to import.
-    logs_nothing = all(getattr(sys.modules[each.module], "LOGS_NOTHING", False) for each in chosen)
+    logs_nothing = all(getattr(sys.modules[each.module], "LOGS_NOTHING", False) for each in loaded)
     try:
         app(obj={"logs_nothing": logs_nothing})
     except Exception as error:
@@ -68,6 +67,22 @@ def main() -> None:
             raise
         _print_error(explained)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+
+
+def _register(entry_point: importlib.metadata.EntryPoint) -> bool:
+    """Add an entry point's verbs; whether its package is there, which a plugin's need not be for other verbs."""
+    package = entry_point.module.partition(".")[0]
+    try:
+        register = entry_point.load()
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        _print_error(
+            f"the verbs of {entry_point.name} are left out: {package} is installed, and its files are gone"
+        )
+        return False
+    register(app)
+    return True
 
 
 def _verb(arguments: Sequence[str]) -> str:
