@@ -51,7 +51,7 @@ tests: setup  ## the tests alone; PYTEST_ARGS passes options on
 
 test: lint types imports tests  ## everything that CI runs
 
-bench: setup  ## measure Rayline on this machine; ONLY=dispatch|intake EVENTS=2000 FILES=8000 ROUNDS=5
+bench: setup  ## measure Rayline on this machine; ONLY=dispatch|intake EVENTS=2000 FILES=4000 ROUNDS=5
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(FILES),--files $(FILES)) $(if $(ROUNDS),--rounds $(ROUNDS))
 

@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
 def bench(
     only: Annotated[Benchmark | None, typer.Option(help="Measure only this.")] = None,
     events: Annotated[int, typer.Option(min=200, help="Events of each side in each round.")] = 2_000,
-    files: Annotated[int, typer.Option(min=1_000, help="Files that each side of intake gets.")] = 8_000,
+    files: Annotated[int, typer.Option(min=1_000, help="Files that each side of intake gets.")] = 4_000,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds; medians are reported.")] = 5,
     temporary: Annotated[
         Path | None, typer.Option(help="Folder for intake's files; default /dev/shm where there is room.")

@@ -190,6 +190,7 @@ def _turn(commands: list[list[str]], source: Path, working: Path) -> Turn:
     """
     target = working / "out"
     target.mkdir()
+    _bring_memory_in(working / "scratch", sum(path.stat().st_size for path in source.iterdir()))
     before = os.times()
     started = time.monotonic()
     processes = [
@@ -209,6 +210,22 @@ def _turn(commands: list[list[str]], source: Path, working: Path) -> Turn:
     shutil.rmtree(target)
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return Turn(count, seconds, used)
+
+
+_SCRATCH_BYTES: Final = 8 * 1024 * 1024
+
+
+def _bring_memory_in(scratch: Path, size: int) -> None:
+    """Write and delete as much as a turn will write.
+
+    A virtual machine gives memory that is free back to its host, and gets it again at seconds a gigabyte. Without
+    this, whoever comes after a slow side pays for that, up to six times its own time.
+    """
+    block = bytes(_SCRATCH_BYTES)
+    with scratch.open("wb") as file:
+        for start in range(0, size, _SCRATCH_BYTES):
+            file.write(block[: size - start])
+    scratch.unlink()
 
 
 def _environment() -> dict[str, str]:

@@ -95,7 +95,24 @@ def rewrite(
     if header.transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
         pieces = list(_deflated(pieces))
     written = _file_meta(header.transfer_syntax_uid, plan.sop_class_uid, plan.sop_instance_uid)
-    return Spliced([written, *pieces])
+    return Spliced(_joined([written, *pieces]))
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """The same bytes in few pieces: the short ones between two long ones become one."""
+    joined: list[Piece] = []
+    short: list[bytes | memoryview] = []
+    for piece in pieces:
+        if not isinstance(piece, Stretch) and len(piece) <= _SHORT_STRETCH:
+            short.append(piece)
+            continue
+        if short:
+            joined.append(b"".join(short))
+            short = []
+        joined.append(piece)
+    if short:
+        joined.append(b"".join(short))
+    return joined
 
 
 def _file_meta(syntax: str, sop_class: bytes, sop_instance: bytes) -> bytes:
