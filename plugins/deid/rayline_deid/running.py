@@ -248,5 +248,5 @@ def _summarise(run: Run, inputs: Sequence[Input], results: Sequence[Result], sec
     ]
     where = "nothing written (dry run)" if run.dry_run else f"in {run.output}"
     rate = len(results) / seconds if seconds else 0.0
-    typer.echo(f"{', '.join(told)}; {where}; {seconds:.1f} s, {rate:,.0f} files/s")
+    typer.echo(f"{', '.join(told)}; {where}; {seconds:.1f} s, {rate:,.{0 if rate >= 10 else 1}f} files/s")
     typer.echo(f"profile {run.profile} {run.profile_digest[:16]} ({run.edition}), key {run.key_id}")
