@@ -23,8 +23,8 @@ def scp(
     """A PACS that is down."""
     if request.param == "pynetdicom":
         monkeypatch.setattr(pacs, "DCMTK_STORESCP", tmp_path / "absent")
-    elif not pacs.DCMTK_STORESCP.exists():
-        pytest.skip("dcmtk is not installed")
+    else:
+        request.getfixturevalue("dcmtk_storescp")  # installs it, or says why the test cannot run
     one = pacs.Pacs(tmp_path / "stored", tmp_path / "pacs.log")
     yield one
     one.stop()

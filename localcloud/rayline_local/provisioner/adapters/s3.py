@@ -1,6 +1,7 @@
 """S3 buckets and their settings, each a resource of its own as in the AWS provider."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ class BucketAdapter:
         tolerate(NO_BUCKET, lambda: self._s3.delete_bucket(Bucket=resource_id))
 
 
-class _BucketSetting:
+class _BucketSetting(ABC):
     """A setting of one bucket; its id is the bucket's name."""
 
     replaced_by = frozenset({"bucket"})
@@ -55,14 +56,14 @@ class _BucketSetting:
     def delete(self, resource_id: str, inputs: Inputs) -> None:
         tolerate((*NO_BUCKET, *self.absent), lambda: self._remove(resource_id))
 
-    def _write(self, bucket: str, inputs: Inputs) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, bucket: str, inputs: Inputs) -> None: ...
 
-    def _read(self, bucket: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, bucket: str) -> Any: ...
 
-    def _remove(self, bucket: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _remove(self, bucket: str) -> Any: ...
 
 
 class VersioningAdapter(_BucketSetting):
