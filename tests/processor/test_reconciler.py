@@ -1,6 +1,5 @@
 """The reconciler: each kind of gap made for real, found, repaired, and gone on the second run."""
 
-import io
 import json
 import sys
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,6 @@ from rayline.events import Evaluated, EventIdentity, Trained
 from rayline.handler import DELETE
 from rayline.imports import batch_key
 from rayline.instances import image_set_key
-from rayline.observability.metrics import METRICS, publish
 from rayline.parking import body_key
 from rayline.reconciling.report import EXPLANATIONS, Gap, GapCode, Report, WayStage
 from rayline.reminders import ReconcileDue, reminder_body
@@ -631,26 +629,6 @@ def test_the_table_shows_each_stage_and_each_gap(capsys: pytest.CaptureFixture[s
 def test_every_code_has_a_sentence_for_people(code: GapCode, repository: Path) -> None:
     assert EXPLANATIONS[code]
     assert f"| `{code.value}` |" in (repository / "docs/reference.md").read_text()
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_documented(metric: Any, repository: Path) -> None:
-    assert (
-        f"| `{metric.name}` | {metric.unit} | {metric.meaning} |"
-        in (repository / "docs/reference.md").read_text()
-    )
-
-
-def test_a_metric_is_one_line_in_the_embedded_format() -> None:
-    stream = io.StringIO()
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    publish(dict.fromkeys(METRICS, 3), site=SITE, at=at, stream=stream)
-    (line,) = stream.getvalue().splitlines()
-    document = json.loads(line)
-    assert document["_aws"]["Timestamp"] == 1_767_225_600_000
-    (directive,) = document["_aws"]["CloudWatchMetrics"]
-    for each in directive["Metrics"]:
-        assert document[each["Name"]] == 3
 
 
 @pytest.mark.parametrize(
