@@ -5,8 +5,8 @@ from functools import cache
 
 import pytest
 
+from rayline_infra.planning import plan
 from rayline_infra.policies.graph import Graph
-from rayline_local.provisioner import plan
 
 STACKS = ("local", "dev", "prod")
 

@@ -16,6 +16,7 @@ class Resource:
         inputs: what the program asked for, in Pulumi's camelCase names; secrets are replaced by a digest.
         outputs: what the resource answered, real or planned.
         dependencies: URNs that had to exist first.
+        id: what references to the resource itself hold, real or planned; empty for a component.
     """
 
     urn: str
@@ -28,6 +29,7 @@ class Resource:
     dependencies: tuple[str, ...] = ()
     protect: bool = False
     retain_on_delete: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True)

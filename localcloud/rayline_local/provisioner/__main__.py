@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rayline.errors import ConfigurationError
+from rayline.errors import RaylineError
+from rayline_infra.planning import plan
+from rayline_infra.planning.monitor import RecordingMonitor
+from rayline_infra.planning.processes import FAILURE_PREFIX, add_program_options
+from rayline_infra.planning.program import find_project, read_configuration, run_program
 from rayline_infra.policies.checks import breaches
-from rayline_infra.policies.graph import Graph
-from rayline_local.provisioner.apply import FAILURE_PREFIX
 from rayline_local.provisioner.clients import Clients
 from rayline_local.provisioner.errors import ProvisionError
-from rayline_local.provisioner.monitor import RecordingMonitor
-from rayline_local.provisioner.plan import Planner
-from rayline_local.provisioner.program import find_project, read_configuration, run_program
 from rayline_local.provisioner.reconcile import Reconciler
 from rayline_local.provisioner.secret_values import put_missing_values
 from rayline_local.provisioner.state import EstateState
@@ -32,7 +31,7 @@ def main() -> int:
         if arguments.command == "plan":
             return _plan(project, arguments, check=arguments.check)
         return _apply(project, arguments)
-    except (ProvisionError, ConfigurationError) as error:
+    except RaylineError as error:
         print(f"{FAILURE_PREFIX}{error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
         return 1
 
@@ -48,15 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="check the graph's policies instead of printing it"
     )
     for command in (applying, planning):
-        command.add_argument("--stack", default="local", help="the stack, whose Pulumi.<stack>.yaml is read")
-        command.add_argument("--project", type=Path, help="folder of Pulumi.yaml")
-        command.add_argument(
-            "--config",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help="replaces what the stack's file says",
-        )
+        add_program_options(command)
     return parser
 
 
@@ -81,12 +72,8 @@ def _apply(project: Path, arguments: argparse.Namespace) -> int:
 
 
 def _plan(project: Path, arguments: argparse.Namespace, *, check: bool) -> int:
-    stack = arguments.stack
-    configuration = read_configuration(project, stack, arguments.config)
-    planner = Planner(configuration.get("rayline:accountId", ""), configuration.get("aws:region", ""))
-    monitor = RecordingMonitor(planner)
-    outputs = run_program(project, stack, configuration, monitor)
-    graph = Graph(stack, (*monitor.structure, *planner.resources), outputs)
+    overrides = dict(pair.split("=", 1) for pair in arguments.config)
+    graph = plan(arguments.stack, project, overrides)
     if not check:
         _print(json.dumps(graph.to_json()))
         return 0

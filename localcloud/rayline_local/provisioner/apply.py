@@ -1,17 +1,11 @@
-"""Runs the provisioner in a process of its own: Pulumi's runtime keeps global state and an event loop."""
+"""Runs the provisioner in a process of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rayline_infra.policies.graph import Graph
-from rayline_local.provisioner.errors import ProvisionError
-
-FAILURE_PREFIX = "provisioner: "
+from rayline_infra.planning.processes import program_arguments, run_module
 
 
 def apply(
@@ -40,67 +34,13 @@ def apply(
         The stack's outputs.
 
     Raises:
-        ProvisionError: the program or the local cloud refused.
+        ProgramError: the program or the local cloud refused.
     """
-    arguments = ["apply", "--stack", stack, "--endpoint-url", endpoint_url, "--state", str(state_path)]
-    for key, value in (overrides or {}).items():
-        arguments += ["--config", f"{key}={value}"]
-    _run(_with_project(arguments, project), report)
+    arguments = [
+        "apply",
+        *program_arguments(stack, project, overrides),
+        *("--endpoint-url", endpoint_url, "--state", str(state_path)),
+    ]
+    run_module("rayline_local.provisioner", arguments, report)
     outputs: dict[str, Any] = json.loads(state_path.read_text())["outputs"]
     return outputs
-
-
-def plan(stack: str, *, project: Path | None = None) -> Graph:
-    """The resource graph of a stack, with planned outputs and no cloud.
-
-    Raises:
-        ProvisionError: the program refused, or declares a type that the local cloud does not know.
-    """
-    lines = _run(_with_project(["plan", "--stack", stack], project), None)
-    return Graph.from_json(json.loads("\n".join(lines)))
-
-
-def _with_project(arguments: list[str], project: Path | None) -> list[str]:
-    return arguments if project is None else [*arguments, "--project", str(project)]
-
-
-def _run(arguments: list[str], report: Callable[[str], None] | None) -> list[str]:
-    command = [sys.executable, "-m", "rayline_local.provisioner", *arguments]
-    lines: list[str] = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip("\n"))
-            if report is not None:
-                report(lines[-1])
-        assert process.stderr is not None
-        complaints = process.stderr.read().strip()
-    if process.returncode != 0:
-        raise ProvisionError(_reason(complaints))
-    return lines
-
-
-def _environment() -> dict[str, str]:
-    # A profile or a real account's keys of whoever runs this must not reach the provisioner.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return {
-        **kept,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-    }
-
-
-def _reason(complaints: str) -> str:
-    lines = complaints.splitlines()
-    for line in reversed(lines):
-        if line.startswith(FAILURE_PREFIX):
-            return line.removeprefix(FAILURE_PREFIX)
-    return (
-        lines[-1]
-        if lines
-        else "the provisioner ended without a reason; run python -m rayline_local.provisioner"
-    )

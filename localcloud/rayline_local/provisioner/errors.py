@@ -1,7 +1,7 @@
 """Why an estate could not be provisioned."""
 
-from rayline.errors import RaylineError
+from rayline_infra.planning import ProgramError
 
 
-class ProvisionError(RaylineError):
-    """The program or the local cloud refused; the message names the resource and the fix."""
+class ProvisionError(ProgramError):
+    """The local cloud refused; the message names the resource and the fix."""

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from rayline_infra.planning.errors import ProgramError
+from rayline_infra.planning.monitor import SECRET_DIGEST
+from rayline_infra.planning.outputs import Place, invent
 from rayline_infra.policies.graph import Resource
 from rayline_local.provisioner.adapters import NOT_EMULATED, Adapter, adapter_for
 from rayline_local.provisioner.clients import Clients
 from rayline_local.provisioner.errors import ProvisionError
-from rayline_local.provisioner.monitor import SECRET_DIGEST
 from rayline_local.provisioner.state import EstateState, Provisioned
 
 T = TypeVar("T")
@@ -35,7 +37,9 @@ class Reconciler:
         """
         self._declared.add(resource.urn)
         if resource.type in NOT_EMULATED:
-            return resource.name, dict(plain_inputs)
+            where = Place(self._clients.account_id, self._clients.region)
+            identity, invented = invent(resource.type, resource.name, plain_inputs, where)
+            return identity, {**plain_inputs, **invented}
         adapter = self._adapter(resource.type)
         recorded = self._state.resources.get(resource.urn)
         if recorded is None:
@@ -134,7 +138,7 @@ class Reconciler:
     def _attempt(self, resource: Resource | Provisioned, act: Callable[[], T]) -> T:
         try:
             return act()
-        except ProvisionError:
+        except ProgramError:
             raise
         except Exception as error:
             raise ProvisionError(

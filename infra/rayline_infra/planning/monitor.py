@@ -15,8 +15,8 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mo
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
+from rayline_infra.planning.errors import ProgramError
 from rayline_infra.policies.graph import Resource
-from rayline_local.provisioner.errors import ProvisionError
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 SECRET_DIGEST = "secret-sha256"  # noqa: S105 - the name of a key
@@ -34,7 +34,7 @@ class Backend(Protocol):
 
 
 class RecordingMonitor(MockMonitor):
-    """Hands every registration to a backend, one at a time, and refuses what a local cloud cannot answer."""
+    """Hands every registration to a backend, one at a time, and refuses what needs a provider."""
 
     def __init__(self, backend: Backend) -> None:
         super().__init__(_NoMocks())
@@ -77,34 +77,34 @@ class RecordingMonitor(MockMonitor):
 
     def Invoke(self, request: Any) -> NoReturn:
         """Refuse: without a provider a lookup would answer nothing, and the program would go on with None."""
-        raise ProvisionError(
-            f"the program looks up {request.tok}, which the local cloud cannot answer; "
+        raise ProgramError(
+            f"the program looks up {request.tok}, which nothing can answer without a provider; "
             "use a name from rayline.names or a setting instead"
         )
 
     def ReadResource(self, request: Any) -> NoReturn:
-        """Refuse: nothing exists locally that the program did not make."""
-        raise ProvisionError(
+        """Refuse: nothing exists here that the program did not make."""
+        raise ProgramError(
             f"the program reads an existing {request.type} named {request.name}; declare it instead"
         )
 
     def Call(self, request: Any) -> NoReturn:
         """Refuse: resource methods run in a provider."""
-        raise ProvisionError(
+        raise ProgramError(
             f"the program calls {request.tok}, which needs a provider; build the value instead"
         )
 
     def _refuse_twice(self, urn: str) -> None:
         if urn in self.resources:
-            raise ProvisionError(f"the program declares {urn} twice; give one of them another name")
+            raise ProgramError(f"the program declares {urn} twice; give one of them another name")
 
 
 class _NoMocks(Mocks):
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise ProvisionError(f"the program calls {args.token}, which the local cloud cannot answer")
+        raise ProgramError(f"the program calls {args.token}, which nothing can answer without a provider")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        raise ProvisionError(f"{args.typ} {args.name} came past the monitor")
+        raise ProgramError(f"{args.typ} {args.name} came past the monitor")
 
 
 def _inputs(request: Any) -> tuple[dict[str, Any], set[str]]:

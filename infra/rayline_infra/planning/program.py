@@ -15,8 +15,8 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
 import rayline_infra
-from rayline_local.provisioner.errors import ProvisionError
-from rayline_local.provisioner.monitor import RecordingMonitor
+from rayline_infra.planning.errors import ProgramError
+from rayline_infra.planning.monitor import RecordingMonitor
 
 PROJECT_FILE = "Pulumi.yaml"
 
@@ -25,12 +25,12 @@ def find_project() -> Path:
     """The folder of ``Pulumi.yaml``, found from where ``rayline_infra`` is installed.
 
     Raises:
-        ProvisionError: the program is not installed from a checkout.
+        ProgramError: the program is not installed from a checkout.
     """
     for folder in Path(rayline_infra.__file__).resolve().parents:
         if (folder / PROJECT_FILE).is_file():
             return folder
-    raise ProvisionError(
+    raise ProgramError(
         f"no {PROJECT_FILE} above the installed rayline_infra; install it with pip install -e infra, or name "
         "the project's folder"
     )
@@ -43,18 +43,18 @@ def read_configuration(project: Path, stack: str, overrides: Sequence[str] = ())
         overrides: ``key=value`` pairs that replace what the stack's file says, as ``pulumi up --config`` does.
 
     Raises:
-        ProvisionError: the stack has no file, or an override is no pair.
+        ProgramError: the stack has no file, or an override is no pair.
     """
     path = project / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(each.name.split(".")[1] for each in project.glob("Pulumi.*.yaml")))
-        raise ProvisionError(f"no stack {stack} in {project}; it has {known}")
+        raise ProgramError(f"no stack {stack} in {project}; it has {known}")
     document = yaml.safe_load(path.read_text()) or {}
     configuration = {key: _text(value) for key, value in (document.get("config") or {}).items()}
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or key not in configuration:
-            raise ProvisionError(
+            raise ProgramError(
                 f"no setting {override!r} in {path.name}; give key=value, e.g. rayline:epochs=6"
             )
         configuration[key] = value
@@ -67,7 +67,7 @@ def run_program(
     """Run the project's program to its end and answer the stack's outputs.
 
     Raises:
-        ProvisionError: the program used an output that no resource answered.
+        ProgramError: the program used an output that no resource answered.
         Exception: whatever the program or the backend raised.
     """
     definition = yaml.safe_load((project / PROJECT_FILE).read_text())
@@ -82,13 +82,13 @@ def run_program(
         runpy.run_path(str(main / "__main__.py"), run_name="__main__")
         root = get_root_resource()
         if not isinstance(root, Stack):
-            raise ProvisionError("the program replaced Pulumi's root resource")
+            raise ProgramError("the program replaced Pulumi's root resource")
         resolved: Mapping[str, Any] = await _resolve(root.outputs)
         outputs.update(resolved)
 
     _sync_await(run_pulumi_func(run))
     if missing := sorted(name for name, value in outputs.items() if value is None):
-        raise ProvisionError(f"stack outputs without a value: {', '.join(missing)}")
+        raise ProgramError(f"stack outputs without a value: {', '.join(missing)}")
     return outputs
 
 
@@ -98,7 +98,7 @@ async def _resolve(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _refuse_missing_outputs() -> None:
-    """Make the program fail where it reads an output that no adapter answered.
+    """Make the program fail where it reads an output that nobody answered.
 
     Pulumi resolves such an output to None, which would go unnoticed into names and policies.
     """
@@ -111,8 +111,9 @@ def _refuse_missing_outputs() -> None:
 
         def present(resolved: Any) -> Any:
             if resolved is None:
-                raise ProvisionError(
-                    f"{type(self).__name__} {self._name} answered no {name}; its adapter must return it"
+                raise ProgramError(
+                    f"{type(self).__name__} {self._name} answered no {name}; give it a rule in "
+                    "rayline_infra/planning/outputs.py, and have its adapter return it if it has one"
                 )
             return resolved
 

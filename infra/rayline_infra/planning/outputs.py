@@ -1,0 +1,535 @@
+"""What AWS would answer for each type: ids and outputs that are invented, the same in every run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from rayline_infra.planning.errors import ProgramError
+
+Facts = Mapping[str, Any]
+Rule = Mapping[str, object]
+"""Output name → template, in order; ``id`` is the resource's id.
+
+A template is text in which ``{x}`` stands for an input, an output above it, or one of ``account``, ``region``,
+``uuid`` and the others of ``_drawn``; a function of these facts; a list or mapping of templates; or a plain value.
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The account and region that ARNs name."""
+
+    account_id: str
+    region: str
+
+
+def invent(type_token: str, name: str, inputs: Facts, place: Place) -> tuple[str, dict[str, Any]]:
+    """The planned id of a resource, and its outputs that are not inputs.
+
+    A type without a rule has no outputs, and an id that the graph's proofs refuse wherever it is used.
+
+    Raises:
+        ProgramError: an output is made of an input that the program does not give.
+    """
+    facts = {**_drawn(type_token, name), "account": place.account_id, "region": place.region, **inputs}
+    outputs: dict[str, Any] = {}
+    for output, template in RULES.get(type_token, {}).items():
+        try:
+            outputs[output] = facts[output] = _filled(template, facts)
+        except KeyError as missing:
+            raise ProgramError(
+                f"{type_token} {name} gives no {missing.args[0]}, which its {output} is made of; name it"
+            ) from None
+    return str(outputs.pop("id", f"unplanned-{name}")), outputs
+
+
+def _filled(template: object, facts: Facts) -> Any:
+    if isinstance(template, str):
+        return template.format_map(facts)
+    if callable(template):
+        return template(facts)
+    if isinstance(template, Mapping):
+        return {key: _filled(value, facts) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, facts) for value in template]
+    return template
+
+
+def _drawn(type_token: str, name: str) -> dict[str, str]:
+    digest = sha256(f"{type_token} {name}".encode()).hexdigest()
+    return {
+        "hex8": digest[:8],
+        "hex16": digest[:16],
+        "hex17": digest[:17],
+        "hex32": digest[:32],
+        "token26": digest[:26],
+        "upper9": digest[:9].upper(),
+        "upper13": digest[:13].upper(),
+        "uuid": str(uuid5(NAMESPACE_URL, f"{type_token} {name}")),
+    }
+
+
+def _last(name: str) -> Callable[[Facts], str]:
+    """The last part of an ARN among the facts."""
+    return lambda facts: str(facts[name]).rpartition("/")[2]
+
+
+def _bus_path(facts: Facts) -> str:
+    bus = facts.get("eventBusName", "default")
+    return "" if bus == "default" else f"{str(bus).rpartition('/')[2]}/"
+
+
+def _balancer_kind(facts: Facts) -> str:
+    return "net" if facts.get("loadBalancerType") == "network" else "app"
+
+
+def _balancer_host(facts: Facts) -> str:
+    # An NLB's name has another shape than an ALB's (Elastic Load Balancing, "DNS name").
+    name, region = facts["name"], facts["region"]
+    if facts.get("loadBalancerType") == "network":
+        return f"{name}-{facts['hex16']}.elb.{region}.amazonaws.com"
+    internal = "internal-" if facts.get("internal") else ""
+    return f"{internal}{name}-{int(facts['hex8'], 16)}.{region}.elb.amazonaws.com"
+
+
+def _listener_arn(facts: Facts) -> str:
+    return f"{facts['loadBalancerArn'].replace(':loadbalancer/', ':listener/')}/{facts['hex16']}"
+
+
+def _listener_rule_arn(facts: Facts) -> str:
+    return f"{facts['listenerArn'].replace(':listener/', ':listener-rule/')}/{facts['hex16']}"
+
+
+def _validation_records(facts: Facts) -> list[dict[str, str]]:
+    domains = [facts["domainName"], *(facts.get("subjectAlternativeNames") or ())]
+    return [
+        {
+            "domainName": domain,
+            "resourceRecordName": f"_{sha256(domain.encode()).hexdigest()[:32]}.{domain.removeprefix('*.')}.",
+            "resourceRecordType": "CNAME",
+            "resourceRecordValue": f"_{facts['hex32']}.acm-validations.aws.",
+        }
+        for domain in dict.fromkeys(domains)
+    ]
+
+
+def _waf_arn(kind: str) -> Callable[[Facts], str]:
+    def arn(facts: Facts) -> str:
+        scope = "global" if facts["scope"] == "CLOUDFRONT" else "regional"
+        where = f"{facts['region']}:{facts['account']}"
+        return f"arn:aws:wafv2:{where}:{scope}/{kind}/{facts['name']}/{facts['uuid']}"
+
+    return arn
+
+
+def _record_host(facts: Facts) -> str:
+    return str(facts["name"]).rstrip(".")
+
+
+# What configures a bucket has the bucket's name for its id.
+OF_A_BUCKET = (
+    "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration",
+    "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketLogging:BucketLogging",
+    "aws:s3/bucketMetric:BucketMetric",
+    "aws:s3/bucketNotification:BucketNotification",
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketReplicationConfig:BucketReplicationConfig",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketVersioning:BucketVersioning",
+)
+RULES: Mapping[str, Rule] = {
+    # The names that AWS draws (ids, ARNs with random parts) follow from the logical name.
+    "aws:accessanalyzer/analyzer:Analyzer": {
+        "id": "{analyzerName}",
+        "arn": "arn:aws:access-analyzer:{region}:{account}:analyzer/{analyzerName}",
+    },
+    "aws:acm/certificate:Certificate": {
+        "id": "arn:aws:acm:{region}:{account}:certificate/{uuid}",
+        "arn": "{id}",
+        "domainValidationOptions": _validation_records,
+    },
+    "aws:acm/certificateValidation:CertificateValidation": {"id": "{certificateArn}"},
+    "aws:appautoscaling/policy:Policy": {
+        "id": "{name}",
+        "arn": (
+            "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{uuid}:"
+            "resource/{serviceNamespace}/{resourceId}:policyName/{name}"
+        ),
+    },
+    "aws:appautoscaling/scheduledAction:ScheduledAction": {
+        "id": "{name}",
+        "arn": "arn:aws:autoscaling:{region}:{account}:scheduledAction:{uuid}:scheduledActionName/{name}",
+    },
+    "aws:appautoscaling/target:Target": {
+        "id": "{resourceId}",
+        "arn": "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{hex32}",
+    },
+    "aws:budgets/budget:Budget": {
+        "id": "{account}:{name}",
+        "arn": "arn:aws:budgets::{account}:budget/{name}",
+    },
+    "aws:cfg/deliveryChannel:DeliveryChannel": {"id": "{name}"},
+    "aws:cfg/recorder:Recorder": {"id": "{name}"},
+    "aws:cfg/recorderStatus:RecorderStatus": {"id": "{name}"},
+    "aws:cfg/rule:Rule": {
+        "id": "{name}",
+        "arn": "arn:aws:config:{region}:{account}:config-rule/config-rule-{hex8}",
+        "ruleId": "config-rule-{hex8}",
+    },
+    "aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration": {
+        "id": "arn:aws:chatbot::{account}:chat-configuration/slack-channel/{configurationName}",
+        "chatConfigurationArn": "{id}",
+    },
+    "aws:chatbot/teamsChannelConfiguration:TeamsChannelConfiguration": {
+        "id": "arn:aws:chatbot::{account}:chat-configuration/microsoft-teams-channel/{configurationName}",
+        "chatConfigurationArn": "{id}",
+    },
+    "aws:cloudcontrol/resource:Resource": {
+        "id": "{hex32}",
+        "properties": lambda facts: (
+            f'{{"DatastoreId": "{facts["hex32"]}", "DatastoreArn": "arn:aws:medical-imaging:'
+            f'{facts["region"]}:{facts["account"]}:datastore/{facts["hex32"]}"}}'
+        ),
+    },
+    "aws:cloudfront/cachePolicy:CachePolicy": {"id": "{uuid}", "etag": "E{upper13}"},
+    "aws:cloudfront/distribution:Distribution": {
+        "id": "E{upper13}",
+        "arn": "arn:aws:cloudfront::{account}:distribution/{id}",
+        "domainName": "d{hex8}.cloudfront.net",
+        # The one zone of all distributions (Route 53, "AliasTarget").
+        "hostedZoneId": "Z2FDTNDATAQYW2",
+        "etag": "E{upper13}",
+        "status": "Deployed",
+    },
+    "aws:cloudfront/originAccessControl:OriginAccessControl": {
+        "id": "E{upper13}",
+        "arn": "arn:aws:cloudfront::{account}:origin-access-control/{id}",
+        "etag": "E{upper13}",
+    },
+    "aws:cloudfront/originRequestPolicy:OriginRequestPolicy": {"id": "{uuid}", "etag": "E{upper13}"},
+    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": {
+        "id": "{uuid}",
+        "arn": "arn:aws:cloudfront::{account}:response-headers-policy/{id}",
+        "etag": "E{upper13}",
+    },
+    "aws:cloudfront/vpcOrigin:VpcOrigin": {
+        "id": "vo_{token26}",
+        "arn": "arn:aws:cloudfront::{account}:vpcorigin/{id}",
+        "etag": "E{upper13}",
+    },
+    "aws:cloudtrail/trail:Trail": {
+        "id": "arn:aws:cloudtrail:{region}:{account}:trail/{name}",
+        "arn": "{id}",
+        "homeRegion": "{region}",
+    },
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": {
+        "id": "{alarmName}",
+        "arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{alarmName}",
+    },
+    "aws:cloudwatch/dashboard:Dashboard": {
+        "id": "{dashboardName}",
+        "dashboardArn": "arn:aws:cloudwatch::{account}:dashboard/{dashboardName}",
+    },
+    "aws:cloudwatch/eventArchive:EventArchive": {
+        "id": "{name}",
+        "arn": "arn:aws:events:{region}:{account}:archive/{name}",
+    },
+    "aws:cloudwatch/eventBus:EventBus": {
+        "id": "{name}",
+        "arn": "arn:aws:events:{region}:{account}:event-bus/{name}",
+    },
+    "aws:cloudwatch/eventRule:EventRule": {
+        "id": lambda facts: f"{facts.get('eventBusName', 'default')}/{facts['name']}",
+        "arn": lambda facts: (
+            f"arn:aws:events:{facts['region']}:{facts['account']}:rule/{_bus_path(facts)}{facts['name']}"
+        ),
+    },
+    "aws:cloudwatch/eventTarget:EventTarget": {"id": "{rule}-{targetId}"},
+    "aws:cloudwatch/logGroup:LogGroup": {
+        "id": "{name}",
+        "arn": "arn:aws:logs:{region}:{account}:log-group:{name}",
+    },
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": {"id": "{name}"},
+    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": {"id": "{policyName}"},
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {
+        "id": "{name}",
+        "arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
+    },
+    "aws:cloudwatch/queryDefinition:QueryDefinition": {"id": "{uuid}", "queryDefinitionId": "{uuid}"},
+    "aws:cognito/identityProvider:IdentityProvider": {"id": "{userPoolId}:{providerName}"},
+    "aws:cognito/resourceServer:ResourceServer": {
+        "id": "{userPoolId}|{identifier}",
+        "scopeIdentifiers": lambda facts: [
+            f"{facts['identifier']}/{each['scopeName']}" for each in facts.get("scopes") or ()
+        ],
+    },
+    "aws:cognito/userGroup:UserGroup": {"id": "{userPoolId}/{name}"},
+    "aws:cognito/userPool:UserPool": {
+        "id": "{region}_{upper9}",
+        "arn": "arn:aws:cognito-idp:{region}:{account}:userpool/{id}",
+        "endpoint": "cognito-idp.{region}.amazonaws.com/{id}",
+    },
+    "aws:cognito/userPoolClient:UserPoolClient": {"id": "{token26}"},
+    "aws:cognito/userPoolDomain:UserPoolDomain": {
+        "id": "{domain}",
+        "cloudfrontDistribution": "d{hex8}.cloudfront.net",
+        "cloudfrontDistributionArn": "d{hex8}.cloudfront.net",
+        "cloudfrontDistributionZoneId": "Z2FDTNDATAQYW2",
+    },
+    "aws:dynamodb/table:Table": {
+        "id": "{name}",
+        "arn": "arn:aws:dynamodb:{region}:{account}:table/{name}",
+    },
+    "aws:ec2/customerGateway:CustomerGateway": {
+        "id": "cgw-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:customer-gateway/{id}",
+    },
+    "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl": {"id": "{defaultNetworkAclId}"},
+    "aws:ec2/defaultRouteTable:DefaultRouteTable": {"id": "{defaultRouteTableId}"},
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": {
+        "id": "sg-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:security-group/{id}",
+    },
+    "aws:ec2/eip:Eip": {
+        "id": "eipalloc-{hex17}",
+        "allocationId": "{id}",
+        "arn": "arn:aws:ec2:{region}:{account}:elastic-ip/{id}",
+        # TEST-NET-3 (RFC 5737): an address that is nobody's.
+        "publicIp": lambda facts: f"203.0.113.{int(facts['hex8'], 16) % 254 + 1}",
+    },
+    "aws:ec2/flowLog:FlowLog": {
+        "id": "fl-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:vpc-flow-log/{id}",
+    },
+    "aws:ec2/internetGateway:InternetGateway": {
+        "id": "igw-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:internet-gateway/{id}",
+    },
+    "aws:ec2/natGateway:NatGateway": {"id": "nat-{hex17}", "networkInterfaceId": "eni-{hex17}"},
+    "aws:ec2/networkAcl:NetworkAcl": {
+        "id": "acl-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:network-acl/{id}",
+    },
+    "aws:ec2/route:Route": {"id": "r-{routeTableId}{hex8}"},
+    "aws:ec2/routeTable:RouteTable": {
+        "id": "rtb-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:route-table/{id}",
+    },
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": {"id": "rtbassoc-{hex17}"},
+    "aws:ec2/securityGroup:SecurityGroup": {
+        "id": "sg-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:security-group/{id}",
+    },
+    "aws:ec2/subnet:Subnet": {
+        "id": "subnet-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:subnet/{id}",
+    },
+    "aws:ec2/vpc:Vpc": {
+        "id": "vpc-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:vpc/{id}",
+        "defaultNetworkAclId": "acl-{hex17}",
+        "defaultRouteTableId": "rtb-{hex17}",
+        "defaultSecurityGroupId": "sg-{hex17}",
+        "mainRouteTableId": "rtb-{hex17}",
+    },
+    "aws:ec2/vpcEndpoint:VpcEndpoint": {
+        "id": "vpce-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}",
+        "prefixListId": "pl-{hex8}",
+        "dnsEntries": [
+            {"dnsName": "{id}-{hex8}.{serviceName}.vpce.amazonaws.com", "hostedZoneId": "Z{upper13}"}
+        ],
+    },
+    "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation": {
+        "id": "a-{vpcEndpointId}{hex8}"
+    },
+    "aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation": {"id": "dopt-{hex17}"},
+    "aws:ec2/vpnConnection:VpnConnection": {
+        "id": "vpn-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:vpn-connection/{id}",
+        "transitGatewayAttachmentId": "tgw-attach-{hex17}",
+    },
+    "aws:ec2/vpnConnectionRoute:VpnConnectionRoute": {"id": "{destinationCidrBlock}:{vpnConnectionId}"},
+    "aws:ec2/vpnGateway:VpnGateway": {
+        "id": "vgw-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:vpn-gateway/{id}",
+    },
+    "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation": {"id": "{vpnGatewayId}_{routeTableId}"},
+    "aws:ec2transitgateway/vpcAttachment:VpcAttachment": {
+        "id": "tgw-attach-{hex17}",
+        "arn": "arn:aws:ec2:{region}:{account}:transit-gateway-attachment/{id}",
+    },
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": {"id": "{repository}", "registryId": "{account}"},
+    "aws:ecr/registryScanningConfiguration:RegistryScanningConfiguration": {"id": "{account}"},
+    "aws:ecr/repository:Repository": {
+        "id": "{name}",
+        "arn": "arn:aws:ecr:{region}:{account}:repository/{name}",
+        "registryId": "{account}",
+        "repositoryUrl": "{account}.dkr.ecr.{region}.amazonaws.com/{name}",
+    },
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": {"id": "{repository}", "registryId": "{account}"},
+    "aws:ecs/cluster:Cluster": {"id": "arn:aws:ecs:{region}:{account}:cluster/{name}", "arn": "{id}"},
+    "aws:ecs/clusterCapacityProviders:ClusterCapacityProviders": {"id": "{clusterName}"},
+    "aws:ecs/service:Service": {
+        "id": lambda facts: (
+            f"arn:aws:ecs:{facts['region']}:{facts['account']}:service/{_last('cluster')(facts)}/{facts['name']}"
+        ),
+        "arn": "{id}",
+    },
+    "aws:ecs/taskDefinition:TaskDefinition": {
+        "id": "{family}",
+        "arn": "arn:aws:ecs:{region}:{account}:task-definition/{family}:1",
+        "arnWithoutRevision": "arn:aws:ecs:{region}:{account}:task-definition/{family}",
+        "revision": 1,
+    },
+    "aws:guardduty/detector:Detector": {
+        "id": "{hex32}",
+        "accountId": "{account}",
+        "arn": "arn:aws:guardduty:{region}:{account}:detector/{id}",
+    },
+    "aws:guardduty/detectorFeature:DetectorFeature": {"id": "{detectorId}/{name}"},
+    "aws:iam/policy:Policy": {"id": "arn:aws:iam::{account}:policy/{name}", "arn": "{id}"},
+    "aws:iam/role:Role": {
+        "id": "{name}",
+        "arn": "arn:aws:iam::{account}:role/{name}",
+        "uniqueId": "AROA{upper13}",
+    },
+    "aws:iam/rolePolicy:RolePolicy": {"id": "{role}:{name}"},
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {"id": "{role}/{policyArn}"},
+    "aws:kms/alias:Alias": {"id": "{name}", "arn": "arn:aws:kms:{region}:{account}:{name}"},
+    "aws:kms/key:Key": {
+        "id": "{uuid}",
+        "keyId": "{uuid}",
+        "arn": "arn:aws:kms:{region}:{account}:key/{uuid}",
+    },
+    # A replica has its primary's id in another region (KMS, "Multi-Region keys").
+    "aws:kms/replicaKey:ReplicaKey": {
+        "id": _last("primaryKeyArn"),
+        "keyId": "{id}",
+        "arn": "arn:aws:kms:{region}:{account}:key/{id}",
+    },
+    "aws:lb/listener:Listener": {"id": _listener_arn, "arn": "{id}"},
+    "aws:lb/listenerRule:ListenerRule": {"id": _listener_rule_arn, "arn": "{id}"},
+    "aws:lb/loadBalancer:LoadBalancer": {
+        "arnSuffix": lambda facts: f"{_balancer_kind(facts)}/{facts['name']}/{facts['hex16']}",
+        "arn": "arn:aws:elasticloadbalancing:{region}:{account}:loadbalancer/{arnSuffix}",
+        "id": "{arn}",
+        "dnsName": _balancer_host,
+        "zoneId": "Z{upper13}",
+    },
+    "aws:lb/targetGroup:TargetGroup": {
+        "arnSuffix": "targetgroup/{name}/{hex16}",
+        "arn": "arn:aws:elasticloadbalancing:{region}:{account}:{arnSuffix}",
+        "id": "{arn}",
+    },
+    "aws:resourcegroups/group:Group": {
+        "id": "{name}",
+        "arn": "arn:aws:resource-groups:{region}:{account}:group/{name}",
+    },
+    "aws:route53/record:Record": {
+        "id": "{zoneId}_{name}_{type}",
+        "fqdn": _record_host,
+    },
+    "aws:route53/zone:Zone": {
+        "id": "Z{upper13}",
+        "zoneId": "{id}",
+        "arn": "arn:aws:route53:::hostedzone/{id}",
+    },
+    "aws:s3/bucket:Bucket": {
+        "id": "{bucket}",
+        "arn": "arn:aws:s3:::{bucket}",
+        "bucketDomainName": "{bucket}.s3.amazonaws.com",
+        "bucketRegionalDomainName": "{bucket}.s3.{region}.amazonaws.com",
+    },
+    "aws:s3/bucketObject:BucketObject": {"id": "{bucket}/{key}", "arn": "arn:aws:s3:::{bucket}/{key}"},
+    "aws:s3/bucketObjectv2:BucketObjectv2": {"id": "{bucket}/{key}", "arn": "arn:aws:s3:::{bucket}/{key}"},
+    "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": {
+        "id": "{name}",
+        "arn": "arn:aws:sagemaker:{region}:{account}:data-quality-job-definition/{name}",
+    },
+    "aws:sagemaker/endpoint:Endpoint": {
+        "id": "{name}",
+        "arn": "arn:aws:sagemaker:{region}:{account}:endpoint/{name}",
+    },
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": {
+        "id": "{name}",
+        "arn": "arn:aws:sagemaker:{region}:{account}:endpoint-config/{name}",
+    },
+    "aws:sagemaker/model:Model": {"id": "{name}", "arn": "arn:aws:sagemaker:{region}:{account}:model/{name}"},
+    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": {
+        "id": "{modelPackageGroupName}",
+        "arn": "arn:aws:sagemaker:{region}:{account}:model-package-group/{modelPackageGroupName}",
+    },
+    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": {
+        "id": "{name}",
+        "arn": "arn:aws:sagemaker:{region}:{account}:monitoring-schedule/{name}",
+    },
+    "aws:sagemaker/pipeline:Pipeline": {
+        "id": "{pipelineName}",
+        "arn": "arn:aws:sagemaker:{region}:{account}:pipeline/{pipelineName}",
+    },
+    "aws:scheduler/schedule:Schedule": {
+        "id": lambda facts: f"{facts.get('groupName', 'default')}/{facts['name']}",
+        "arn": "arn:aws:scheduler:{region}:{account}:schedule/{id}",
+    },
+    "aws:scheduler/scheduleGroup:ScheduleGroup": {
+        "id": "{name}",
+        "arn": "arn:aws:scheduler:{region}:{account}:schedule-group/{name}",
+    },
+    "aws:secretsmanager/secret:Secret": {
+        # Secrets Manager appends six random characters to the name.
+        "id": "arn:aws:secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
+        "arn": "{id}",
+    },
+    "aws:secretsmanager/secretPolicy:SecretPolicy": {"id": "{secretArn}"},
+    "aws:sns/topic:Topic": {"id": "arn:aws:sns:{region}:{account}:{name}", "arn": "{id}"},
+    "aws:sns/topicPolicy:TopicPolicy": {"id": "{arn}"},
+    "aws:sns/topicSubscription:TopicSubscription": {"id": "{topic}:{uuid}", "arn": "{id}"},
+    "aws:sqs/queue:Queue": {
+        "id": "https://sqs.{region}.amazonaws.com/{account}/{name}",
+        "url": "{id}",
+        "arn": "arn:aws:sqs:{region}:{account}:{name}",
+    },
+    "aws:sqs/queuePolicy:QueuePolicy": {"id": "{queueUrl}"},
+    "aws:ssm/parameter:Parameter": {
+        "id": "{name}",
+        "arn": lambda facts: (
+            f"arn:aws:ssm:{facts['region']}:{facts['account']}:parameter/{facts['name'].removeprefix('/')}"
+        ),
+        "version": 1,
+    },
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {
+        "id": "sgr-{hex17}",
+        "securityGroupRuleId": "{id}",
+        "arn": "arn:aws:ec2:{region}:{account}:security-group-rule/{id}",
+    },
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {
+        "id": "sgr-{hex17}",
+        "securityGroupRuleId": "{id}",
+        "arn": "arn:aws:ec2:{region}:{account}:security-group-rule/{id}",
+    },
+    "aws:wafv2/ipSet:IpSet": {
+        "id": "{uuid}",
+        "arn": _waf_arn("ipset"),
+    },
+    "aws:wafv2/webAcl:WebAcl": {
+        "id": "{uuid}",
+        "arn": _waf_arn("webacl"),
+        "capacity": 0,
+    },
+    "aws:wafv2/webAclAssociation:WebAclAssociation": {"id": "{webAclArn},{resourceArn}"},
+    "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": {"id": "{resourceArn}"},
+    "aws:xray/group:Group": {"id": "arn:aws:xray:{region}:{account}:group/{groupName}/{hex8}", "arn": "{id}"},
+    "aws:xray/samplingRule:SamplingRule": {
+        "id": "{ruleName}",
+        "arn": "arn:aws:xray:{region}:{account}:sampling-rule/{ruleName}",
+    },
+    **{token: {"id": "{bucket}"} for token in OF_A_BUCKET},
+}
