@@ -26,15 +26,15 @@ class Estate(pulumi.ComponentResource):
         # The provider is explicit and knows its account: a stack cannot land in another one.
         provider = aws.Provider(
             "aws",
-            region=settings.region,
-            allowed_account_ids=[settings.account_id],
+            region=settings.site.region,
+            allowed_account_ids=[settings.site.account_id],
             default_tags=aws.ProviderDefaultTagsArgs(
-                tags={"application": "rayline", "stack": settings.stack, "site": settings.site}
+                tags={"application": "rayline", "stack": settings.stack, "site": settings.site.name}
             ),
         )
         super().__init__("rayline:estate:Estate", name, None, pulumi.ResourceOptions(providers=[provider]))
         self.settings = settings
-        self.names = EstateNames(settings.stack, settings.account_id, settings.region)
+        self.names = EstateNames(settings.stack, settings.site.account_id, settings.site.region)
         self._child = pulumi.ResourceOptions(parent=self)
         self._identify()
         self._store()
@@ -49,9 +49,9 @@ class Estate(pulumi.ComponentResource):
             "roles",
             RolesArgs(
                 self.names,
-                operator_principal_pattern=self.settings.operator_principal_pattern,
-                reviewer_principal_pattern=self.settings.reviewer_principal_pattern,
-                uploader_principal_pattern=self.settings.uploader_principal_pattern,
+                operator_principal_pattern=self.settings.site.operator_principal_pattern,
+                reviewer_principal_pattern=self.settings.site.reviewer_principal_pattern,
+                uploader_principal_pattern=self.settings.site.uploader_principal_pattern,
             ),
             self._child,
         )
@@ -69,17 +69,17 @@ class Estate(pulumi.ComponentResource):
                 self.names,
                 keys.arn("identified"),
                 keys.arn("deidentified"),
-                settings.retention,
-                settings.deletion_protection,
+                settings.storage,
+                settings.site.deletion_protection,
             ),
             self._child,
         )
         self.tables = Tables(
-            "tables", TablesArgs(self.names, keys.arn("tracking"), settings.deletion_protection), self._child
+            "tables", TablesArgs(self.names, keys.arn("tracking"), settings.site.deletion_protection), self._child
         )
         self.secrets = Secrets(
             "secrets",
-            SecretsArgs(self.names, keys.arn("secrets"), settings.retention.secret_recovery_days),
+            SecretsArgs(self.names, keys.arn("secrets"), settings.storage.secret_recovery_days),
             self._child,
         )
         self.datastore = Datastore(
@@ -92,7 +92,7 @@ class Estate(pulumi.ComponentResource):
             "routes",
             RoutesArgs(
                 self.names,
-                self.settings.site,
+                self.settings.site.name,
                 self.datastore.datastore_id,
                 self.keys.arn("identified"),
                 self.keys.arn("logs"),
@@ -125,7 +125,7 @@ class Estate(pulumi.ComponentResource):
                 task_role_arn=self.roles.arn("processor"),
                 execution_role_arn=self.roles.arn("execution"),
                 logs_key_arn=self.keys.arn("logs"),
-                log_days=self.settings.retention.log_days,
+                log_days=self.settings.storage.log_days,
                 environment=self.environment,
                 secrets={
                     "RAYLINE_SECRET_TRACKING": self.secrets.arn("tracking"),
@@ -138,13 +138,13 @@ class Estate(pulumi.ComponentResource):
     def _observe(self) -> None:
         """What tells people that something needs them."""
         self.alarms = Alarms(
-            "alarms", AlarmsArgs(self.names, self.settings.site, self.routes.topic.arn), self._child
+            "alarms", AlarmsArgs(self.names, self.settings.site.name, self.routes.topic.arn), self._child
         )
 
     def _processor_fields(self) -> Mapping[str, pulumi.Input[str]]:
         processor = self.settings.processor
         return {
-            "site": self.settings.site,
+            "site": self.settings.site.name,
             "stack": self.settings.stack,
             "queue_url": self.routes.queue.url,
             "dead_letter_queue_url": self.routes.dead_letter_queue.url,
@@ -163,7 +163,7 @@ class Estate(pulumi.ComponentResource):
             "import_role_arn": self.roles.arn("import"),
             "pipeline_name": self.training.pipeline.pipeline_name,
             "model_package_group": self.training.model_package_group.model_package_group_name,
-            "site_profile": processor.site_profile,
+            "site_profile": self.settings.site.site_profile,
             "verified_per_training": str(processor.verified_per_training),
             "batch_quiet_seconds": f"{processor.batch_quiet_seconds:g}",
             "lease_seconds": f"{processor.lease_seconds:g}",
@@ -178,10 +178,10 @@ class Estate(pulumi.ComponentResource):
     def exports(self) -> dict[str, pulumi.Input[object]]:
         """The stack's outputs."""
         return {
-            "region": self.settings.region,
-            "account_id": self.settings.account_id,
+            "region": self.settings.site.region,
+            "account_id": self.settings.site.account_id,
             "stack": self.settings.stack,
-            "site": self.settings.site,
+            "site": self.settings.site.name,
             "queue_url": self.routes.queue.url,
             "dlq_url": self.routes.dead_letter_queue.url,
             "event_bus": self.routes.bus.name,

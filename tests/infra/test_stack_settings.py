@@ -1,6 +1,8 @@
-"""Stack settings: each one is required, checked, and named when it is missing or wrong."""
+"""Stack settings: typed, checked, and named with an example when one is missing, wrong or misspelled."""
 
+import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,20 +12,23 @@ import pytest
 import yaml
 
 from rayline.errors import ConfigurationError
-from rayline_infra.settings import load_stack_settings
-from rayline_local.provisioner import ProvisionError, plan
+from rayline_infra.planning import ProgramError, plan
+from rayline_infra.settings import SECTIONS, load_stack_settings
 
 ROOT = Path(__file__).parents[2]
+STACKS = ("dev", "prod", "local")
+SETTINGS = {name: field for section in SECTIONS for name, field in section.settings().items()}
+REQUIRED = sorted(name for name, field in SETTINGS.items() if field.is_required())
 
 
 def configuration(stack: str) -> dict[str, str]:
+    """A stack's settings as Pulumi hands them to the program: text, lists as JSON."""
     document: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     return {
-        key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in document.items()
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in document.items()
+        if not key.startswith("pulumi:")
     }
-
-
-OURS = sorted(key for key in configuration("dev") if key.startswith("rayline:") or key == "aws:region")
 
 
 @pytest.fixture
@@ -31,36 +36,53 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
 
 
-@pytest.mark.parametrize("name", ["dev", "prod", "local"])
-def test_every_stack_sets_the_same_settings(name: str, stack: None) -> None:
-    assert set(configuration(name)) == set(configuration("dev"))
+@pytest.mark.parametrize("name", STACKS)
+def test_every_stack_writes_down_every_setting_in_their_order(name: str, stack: None) -> None:
+    assert list(configuration(name)) == list(SETTINGS)
     pulumi.runtime.set_all_config(configuration(name))
     assert load_stack_settings().training.accuracy_threshold == 0.85
 
 
-@pytest.mark.parametrize("name", ["dev", "prod", "local"])
+@pytest.mark.parametrize("name", STACKS)
+def test_every_setting_of_a_stack_is_commented_with_its_meaning(name: str) -> None:
+    text = (ROOT / f"Pulumi.{name}.yaml").read_text()
+    for setting, field in SETTINGS.items():
+        assert f"  # {field.description}\n  {setting}: " in text
+
+
+@pytest.mark.parametrize("name", STACKS)
 def test_the_site_profile_of_every_stack_is_there(name: str) -> None:
     assert (ROOT / configuration(name)["rayline:siteProfile"]).is_file()
 
 
-@pytest.mark.parametrize("missing", OURS)
+def test_a_further_stack_needs_only_what_the_site_alone_can_know(stack: None) -> None:
+    settings = configuration("prod")
+    pulumi.runtime.set_all_config({name: settings[name] for name in REQUIRED})
+    assert load_stack_settings().audit.object_lock is True
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
 def test_a_missing_setting_is_named_with_an_example(missing: str, stack: None) -> None:
-    assert len(OURS) > 25
     pulumi.runtime.set_all_config({k: v for k, v in configuration("dev").items() if k != missing})
     with pytest.raises(ConfigurationError, match=rf"{missing} is missing; .*pulumi config set {missing} \S+"):
         load_stack_settings()
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_the_example_given_for_a_setting_is_accepted(name: str, stack: None) -> None:
-    settings = configuration("dev")
-    pulumi.runtime.set_all_config({k: v for k, v in settings.items() if k != name})
+    # No setting takes a control character: every message gives the example.
+    pulumi.runtime.set_all_config({**configuration("dev"), name: "\x07"})
     with pytest.raises(ConfigurationError) as raised:
         load_stack_settings()
-    example = re.search(rf"pulumi config set {name} (\S+)", str(raised.value))
-    assert example is not None
-    pulumi.runtime.set_all_config({**settings, name: example[1]})
-    load_stack_settings()
+    command = re.search(rf"pulumi config set {name} .*", str(raised.value))
+    assert command is not None
+    example = shlex.split(command[0])[4]
+    pulumi.runtime.set_all_config({**configuration("dev"), name: example})
+    try:
+        load_stack_settings()
+    except ConfigurationError as error:
+        # The example may want another setting beside it; of itself it is right.
+        assert f"{name} is wrong" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +104,11 @@ def test_the_example_given_for_a_setting_is_accepted(name: str, stack: None) -> 
         ("rayline:processorCpuUnits", "1000"),
         ("rayline:processorMemoryMib", "1024"),
         ("rayline:processorMemoryMib", "4100"),
+        ("rayline:secretRecoveryDays", "3"),
+        ("rayline:availabilityZones", '["us-east-1a"]'),
+        ("rayline:availabilityZones", "us-east-1a"),
+        ("rayline:privateCidrs", '["10.0.10.0/24"]'),
+        ("rayline:cloudTrail", "maybe"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, stack: None) -> None:
@@ -96,11 +123,19 @@ def test_every_problem_is_reported_at_once(stack: None) -> None:
         load_stack_settings()
 
 
+def test_a_misspelled_setting_is_refused_with_the_one_that_was_meant(stack: None) -> None:
+    pulumi.runtime.set_all_config({**configuration("dev"), "rayline:natGateway": "1"})
+    with pytest.raises(
+        ConfigurationError, match=r"rayline:natGateway is no setting; did you mean rayline:natGateways\?"
+    ):
+        load_stack_settings()
+
+
 def test_the_program_stops_before_it_declares_anything(tmp_path: Path) -> None:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     (tmp_path / "Pulumi.yaml").write_text(yaml.safe_dump({**project, "main": str(ROOT / "infra")}))
     shutil.copy(ROOT / "Pulumi.dev.yaml", tmp_path)
     text = (tmp_path / "Pulumi.dev.yaml").read_text()
     (tmp_path / "Pulumi.dev.yaml").write_text(text.replace("rayline:site:", "rayline:cite:"))
-    with pytest.raises(ProvisionError, match="rayline:site is missing"):
+    with pytest.raises(ProgramError, match="rayline:site is missing"):
         plan("dev", project=tmp_path)

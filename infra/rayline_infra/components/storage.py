@@ -14,7 +14,7 @@ from rayline.names import (
     EstateNames,
 )
 from rayline_infra.policies.resources import bucket_policy
-from rayline_infra.settings import RetentionSettings
+from rayline_infra.settings import StorageSettings
 
 LifecycleRule = aws.s3.BucketLifecycleConfigurationRuleArgs
 NONCURRENT_DAYS = 30
@@ -28,7 +28,7 @@ class BucketsArgs:
     names: EstateNames
     identified_key_arn: pulumi.Input[str]
     deidentified_key_arn: pulumi.Input[str]
-    retention: RetentionSettings
+    retention: StorageSettings
     deletion_protection: bool
 
 

@@ -1,0 +1,92 @@
+"""What a stack decides for itself, read from Pulumi config and checked before anything is built."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from rayline.errors import ConfigurationError
+from rayline_infra.settings.api import ApiSettings
+from rayline_infra.settings.audit import AuditSettings
+from rayline_infra.settings.cost import CostSettings
+from rayline_infra.settings.gateway import GatewaySettings
+from rayline_infra.settings.loading import Reader
+from rayline_infra.settings.network import NetworkSettings
+from rayline_infra.settings.observability import ObservabilitySettings
+from rayline_infra.settings.processor import ProcessorSettings
+from rayline_infra.settings.section import Section
+from rayline_infra.settings.site import SiteSettings
+from rayline_infra.settings.storage import StorageSettings
+from rayline_infra.settings.training import TrainingSettings
+
+__all__ = [
+    "SECTIONS",
+    "ApiSettings",
+    "AuditSettings",
+    "CostSettings",
+    "GatewaySettings",
+    "NetworkSettings",
+    "ObservabilitySettings",
+    "ProcessorSettings",
+    "SiteSettings",
+    "StackSettings",
+    "StorageSettings",
+    "TrainingSettings",
+    "load_stack_settings",
+]
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """Everything that one stack decides, in the order of its ``Pulumi.<stack>.yaml``."""
+
+    stack: str
+    site: SiteSettings
+    network: NetworkSettings
+    processor: ProcessorSettings
+    api: ApiSettings
+    gateway: GatewaySettings
+    training: TrainingSettings
+    storage: StorageSettings
+    audit: AuditSettings
+    observability: ObservabilitySettings
+    cost: CostSettings
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    SiteSettings,
+    NetworkSettings,
+    ProcessorSettings,
+    ApiSettings,
+    GatewaySettings,
+    TrainingSettings,
+    StorageSettings,
+    AuditSettings,
+    ObservabilitySettings,
+    CostSettings,
+)
+
+
+def load_stack_settings() -> StackSettings:
+    """Read the settings of the stack that Pulumi is running.
+
+    Raises:
+        ConfigurationError: settings are missing, wrong or unknown; the message names each one with an example.
+    """
+    reader = Reader()
+    settings = StackSettings(
+        stack=pulumi.get_stack(),
+        site=reader.read(SiteSettings),
+        network=reader.read(NetworkSettings),
+        processor=reader.read(ProcessorSettings),
+        api=reader.read(ApiSettings),
+        gateway=reader.read(GatewaySettings),
+        training=reader.read(TrainingSettings),
+        storage=reader.read(StorageSettings),
+        audit=reader.read(AuditSettings),
+        observability=reader.read(ObservabilitySettings),
+        cost=reader.read(CostSettings),
+    )
+    reader.refuse_unknown()
+    if reader.problems:
+        raise ConfigurationError("stack settings: " + "; ".join(reader.problems))
+    return settings
