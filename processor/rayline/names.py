@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-IdentifiedBucket = Literal["uploads", "quarantine"]
+IdentifiedBucket = Literal["uploads", "quarantine", "archive"]
 DeidentifiedBucket = Literal["imports", "preprocessed", "models", "reports"]
-BucketKind = IdentifiedBucket | DeidentifiedBucket
-RoleKind = Literal["processor", "execution", "import", "training", "operator", "reviewer", "uploader"]
+# Of no zone: the viewer's public pages, the audit trail with services' logs, and who called which bucket.
+ServiceBucket = Literal["viewer", "logs", "access-logs"]
+BucketKind = IdentifiedBucket | DeidentifiedBucket | ServiceBucket
+ReplicatedBucket = Literal["archive", "models", "reports"]
+RoleKind = Literal[
+    "processor", "execution", "import", "training", "operator", "reviewer", "uploader",
+    "replication-identified", "replication-deidentified", "trail", "config",
+]  # fmt: skip
+TrailKind = Literal["management", "data"]
 SecretKind = Literal["tracking", "deid"]
 RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated", "pipeline-failed"]
 ScheduleKind = Literal["retries-due", "reconcile-due"]
@@ -21,8 +28,10 @@ ARCHIVED: Mapping[ArchiveKind, tuple[RuleKind, ...]] = {
     "aws": ("uploaded", "ingested", "trained", "evaluated"),
     "own": ("verified",),
 }
-IDENTIFIED_BUCKETS: tuple[IdentifiedBucket, ...] = ("uploads", "quarantine")
+IDENTIFIED_BUCKETS: tuple[IdentifiedBucket, ...] = ("uploads", "quarantine", "archive")
 DEIDENTIFIED_BUCKETS: tuple[DeidentifiedBucket, ...] = ("imports", "preprocessed", "models", "reports")
+SERVICE_BUCKETS: tuple[ServiceBucket, ...] = ("viewer", "logs", "access-logs")
+REPLICATED_BUCKETS: tuple[ReplicatedBucket, ...] = ("archive", "models", "reports")
 
 UPLOAD_PREFIX = "upload/"
 RELEASED_FOLDER = "released/"
@@ -57,6 +66,14 @@ class EstateNames:
     def bucket_arn(self, kind: BucketKind) -> str:
         """ARN of a bucket."""
         return f"arn:aws:s3:::{self.bucket(kind)}"
+
+    def replica(self, kind: ReplicatedBucket) -> str:
+        """Name of the bucket in the other region that a bucket is copied to."""
+        return f"{self.prefix}-{kind}-replica-{self.account_id}"
+
+    def replica_arn(self, kind: ReplicatedBucket) -> str:
+        """ARN of the bucket in the other region that a bucket is copied to."""
+        return f"arn:aws:s3:::{self.replica(kind)}"
 
     @property
     def queue(self) -> str:
@@ -195,6 +212,42 @@ class EstateNames:
     def secret(self, kind: SecretKind) -> str:
         """Name of a Secrets Manager secret."""
         return f"rayline/{self.stack}/{kind}"
+
+    def plugin_secret(self, plugin: str) -> str:
+        """Name of the secret of one of the site's plugins."""
+        return f"rayline/{self.stack}/plugins/{plugin}"
+
+    def trail(self, kind: TrailKind) -> str:
+        """Name of a CloudTrail trail: calls that manage resources, or calls that read and write data."""
+        return f"{self.prefix}-{kind}"
+
+    def trail_arn(self, kind: TrailKind) -> str:
+        """ARN of a CloudTrail trail."""
+        return f"arn:aws:cloudtrail:{self.region}:{self.account_id}:trail/{self.trail(kind)}"
+
+    @property
+    def trail_log_group(self) -> str:
+        """Log group of the management trail."""
+        return f"/rayline/{self.stack}/trail"
+
+    @property
+    def config_recorder(self) -> str:
+        """Name of the AWS Config recorder and of its delivery channel."""
+        return self.prefix
+
+    def config_rule(self, name: str) -> str:
+        """Name of an AWS Config rule."""
+        return f"{self.prefix}-{name}"
+
+    @property
+    def access_analyzer(self) -> str:
+        """Name of the IAM Access Analyzer."""
+        return self.prefix
+
+    @property
+    def budget(self) -> str:
+        """Name of the stack's monthly budget, of its cost anomaly monitor and of the subscription to that."""
+        return self.prefix
 
     @property
     def topic(self) -> str:

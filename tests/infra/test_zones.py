@@ -8,12 +8,13 @@ import pytest
 
 from rayline_infra.policies.graph import Graph
 
-BUCKETS = ("uploads", "quarantine", "imports", "preprocessed", "models", "reports")
+BUCKETS = ("uploads", "quarantine", "archive", "imports", "preprocessed", "models", "reports")
 ROLES = ("processor", "execution", "import", "training", "operator", "reviewer", "uploader")
 # A key in each bucket that the role in question would want.
 SAMPLE_KEYS = {
     "uploads": "upload/hospital-a/scan.dcm",
     "quarantine": "hospital-a/0f/object",
+    "archive": "upload/hospital-a/scan.dcm",
     "imports": "imports/b1/i1.dcm",
     "preprocessed": "preprocessed/e1/train/part.npy",
     "models": "models/e1/model.tar.gz",
@@ -234,6 +235,7 @@ def test_buckets_use_their_zones_key(graph: Graph) -> None:
     assert {bucket: rule["kmsMasterKeyId"] for bucket, rule in found.items()} == {
         "uploads": arn["identified"],
         "quarantine": arn["identified"],
+        "archive": arn["identified"],
         "imports": arn["deidentified"],
         "preprocessed": arn["deidentified"],
         "models": arn["deidentified"],
@@ -256,6 +258,7 @@ def test_identified_buckets_refuse_the_deidentified_zones_roles_outright(graph: 
     assert denied == {
         "uploads": {"training", "import"},
         "quarantine": {"training", "import"},
+        "archive": {"training", "import"},
         "imports": set(),
         "preprocessed": set(),
         "models": set(),

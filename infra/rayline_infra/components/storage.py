@@ -40,7 +40,8 @@ class Buckets(pulumi.ComponentResource):
         self._args = args
         self._buckets: dict[BucketKind, aws.s3.Bucket] = {}
         for identified in IDENTIFIED_BUCKETS:
-            self._declare(identified, args.identified_key_arn)
+            if identified != "archive" or args.retention.original_archive:
+                self._declare(identified, args.identified_key_arn)
         for deidentified in DEIDENTIFIED_BUCKETS:
             self._declare(deidentified, args.deidentified_key_arn)
         # Only uploads start work; the other buckets' writes are the estate's own and would echo.
