@@ -15,9 +15,10 @@ from rich.table import Table
 
 from rayline.errors import ConfigurationError
 from rayline.names import EstateNames
+from rayline_infra.planning import parse_overrides
 from rayline_local import estate_environment, running
 from rayline_local.front.server import LOCK_FILE, SERVER_FILE, TOKEN_FILE
-from rayline_local.front.services import ACCEPTED_FILE
+from rayline_local.front.services import ACCEPTED_FILE, GRANTS_FILE
 from rayline_local.tasks import process_environment, task_environment
 
 DEFAULT_STATE_DIR = Path(".rayline")
@@ -35,6 +36,7 @@ STATE_NAMES = (
     "estate.lock",
     estate_environment.FILE_NAME,
     ACCEPTED_FILE,
+    GRANTS_FILE,
     TOKEN_FILE,
     SERVER_FILE,
     LOCK_FILE,
@@ -65,13 +67,7 @@ def up(
     ] = None,
 ) -> None:
     """Start the local cloud and apply the estate to it; running it again changes only what differs."""
-    overrides = {}
-    for setting in settings or []:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigurationError(f"--set wants KEY=VALUE, e.g. rayline:epochs=6, not {setting!r}")
-        overrides[key] = value
-    bring_up(state_dir, port=port, stack=stack, overrides=overrides)
+    bring_up(state_dir, port=port, stack=stack, overrides=parse_overrides(settings or ()))
 
 
 def bring_up(

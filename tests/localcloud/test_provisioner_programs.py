@@ -93,8 +93,8 @@ def test_an_override_replaces_a_setting_for_one_run(programs: Programs) -> None:
     assert visibility(programs, outputs["queue_url"]) == "50"
     programs.apply(program)
     assert visibility(programs, outputs["queue_url"]) == "30"
-    with pytest.raises(ProgramError, match=r"no setting 'rayline:second=50' in Pulumi\.test\.yaml"):
-        programs.apply(program, {"rayline:second": "50"})
+    with pytest.raises(ProgramError, match=r"no setting aws:regoin in Pulumi\.test\.yaml"):
+        programs.apply(program, {"aws:regoin": "us-east-1"})
 
 
 def test_another_name_replaces(programs: Programs) -> None:

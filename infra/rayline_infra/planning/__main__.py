@@ -8,7 +8,7 @@ from pathlib import Path
 from rayline.errors import RaylineError
 from rayline_infra.planning.monitor import RecordingMonitor
 from rayline_infra.planning.planner import Planner
-from rayline_infra.planning.processes import FAILURE_PREFIX, add_program_options
+from rayline_infra.planning.processes import FAILURE_PREFIX, add_program_options, parse_overrides
 from rayline_infra.planning.program import find_project, read_configuration, run_program
 from rayline_infra.policies.graph import Graph
 
@@ -19,7 +19,7 @@ def main() -> int:
     add_program_options(parser)
     arguments = parser.parse_args()
     try:
-        graph = _plan(arguments.project or find_project(), arguments.stack, arguments.config)
+        graph = _plan(arguments.project or find_project(), arguments.stack, parse_overrides(arguments.set))
     except RaylineError as error:
         print(f"{FAILURE_PREFIX}{error}", file=sys.stderr)  # noqa: T201 - this is the process's answer
         return 1
@@ -27,7 +27,7 @@ def main() -> int:
     return 0
 
 
-def _plan(project: Path, stack: str, overrides: list[str]) -> Graph:
+def _plan(project: Path, stack: str, overrides: dict[str, str]) -> Graph:
     configuration = read_configuration(project, stack, overrides)
     planner = Planner(configuration.get("rayline:accountId", ""), configuration.get("aws:region", ""))
     monitor = RecordingMonitor(planner)

@@ -5,9 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rayline.errors import ConfigurationError
 from rayline_infra.planning.errors import ProgramError
 from rayline_infra.policies.graph import Graph
 
@@ -36,7 +37,7 @@ def program_arguments(stack: str, project: Path | None, overrides: Mapping[str, 
     if project is not None:
         arguments += ["--project", str(project)]
     for key, value in (overrides or {}).items():
-        arguments += ["--config", f"{key}={value}"]
+        arguments += ["--set", f"{key}={value}"]
     return arguments
 
 
@@ -44,13 +45,22 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     """Have a process of ours understand ``program_arguments``."""
     parser.add_argument("--stack", required=True, help="the stack, whose Pulumi.<stack>.yaml is read")
     parser.add_argument("--project", type=Path, help="folder of Pulumi.yaml")
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="replaces what the stack's file says",
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replaces a setting")
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
+    """Settings given as ``KEY=VALUE``.
+
+    Raises:
+        ConfigurationError: one of them is no pair.
+    """
+    overrides = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigurationError(f"--set wants KEY=VALUE, e.g. rayline:epochs=6, not {pair!r}")
+        overrides[key] = value
+    return overrides
 
 
 def run_module(

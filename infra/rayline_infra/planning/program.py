@@ -3,7 +3,7 @@
 import json
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rayline_infra.planning.errors import ProgramError
 from rayline_infra.planning.monitor import RecordingMonitor
 
 PROJECT_FILE = "Pulumi.yaml"
+OURS = "rayline:"
 
 
 def find_project() -> Path:
@@ -36,14 +37,16 @@ def find_project() -> Path:
     )
 
 
-def read_configuration(project: Path, stack: str, overrides: Sequence[str] = ()) -> dict[str, str]:
+def read_configuration(
+    project: Path, stack: str, overrides: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The stack's configuration as Pulumi hands it to a program: every value is text.
 
     Args:
-        overrides: ``key=value`` pairs that replace what the stack's file says, as ``pulumi up --config`` does.
+        overrides: replace what the stack's file says, as ``pulumi up --config`` does.
 
     Raises:
-        ProgramError: the stack has no file, or an override is no pair.
+        ProgramError: the stack has no file, or an override is none of its settings.
     """
     path = project / f"Pulumi.{stack}.yaml"
     if not path.is_file():
@@ -51,11 +54,11 @@ def read_configuration(project: Path, stack: str, overrides: Sequence[str] = ())
         raise ProgramError(f"no stack {stack} in {project}; it has {known}")
     document = yaml.safe_load(path.read_text()) or {}
     configuration = {key: _text(value) for key, value in (document.get("config") or {}).items()}
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or key not in configuration:
+    for key, value in (overrides or {}).items():
+        # The program itself refuses unknown settings of ours, and knows those that the file leaves out.
+        if key not in configuration and not key.startswith(OURS):
             raise ProgramError(
-                f"no setting {override!r} in {path.name}; give key=value, e.g. rayline:epochs=6"
+                f"no setting {key} in {path.name}; its settings are {', '.join(configuration)}"
             )
         configuration[key] = value
     return configuration

@@ -1,19 +1,17 @@
-"""Command line: ``python -m rayline_local.provisioner apply|plan --stack local …``."""
+"""The process of ``apply``: applies the program to a local cloud, and prints what it does."""
 
 import argparse
 import fcntl
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rayline.errors import RaylineError
-from rayline_infra.planning import plan
+from rayline_infra.planning import parse_overrides
 from rayline_infra.planning.monitor import RecordingMonitor
 from rayline_infra.planning.processes import FAILURE_PREFIX, add_program_options
 from rayline_infra.planning.program import find_project, read_configuration, run_program
-from rayline_infra.policies.checks import breaches
 from rayline_local.provisioner.clients import Clients
 from rayline_local.provisioner.errors import ProvisionError
 from rayline_local.provisioner.reconcile import Reconciler
@@ -24,13 +22,10 @@ SECRET_TYPE = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a resource type
 
 
 def main() -> int:
-    """Run one command; answers the exit status."""
+    """Apply one stack; answers the exit status."""
     arguments = _parser().parse_args()
-    project = arguments.project or find_project()
     try:
-        if arguments.command == "plan":
-            return _plan(project, arguments, check=arguments.check)
-        return _apply(project, arguments)
+        return _apply(arguments.project or find_project(), arguments)
     except RaylineError as error:
         print(f"{FAILURE_PREFIX}{error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
         return 1
@@ -38,23 +33,16 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rayline_local.provisioner", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    applying = commands.add_parser("apply", help="apply the program to a local cloud")
-    applying.add_argument("--endpoint-url", required=True, help="the local cloud's front")
-    applying.add_argument("--state", required=True, type=Path, help="JSON file that remembers what exists")
-    planning = commands.add_parser("plan", help="print the resource graph as JSON, without any cloud")
-    planning.add_argument(
-        "--check", action="store_true", help="check the graph's policies instead of printing it"
-    )
-    for command in (applying, planning):
-        add_program_options(command)
+    add_program_options(parser)
+    parser.add_argument("--endpoint-url", required=True, help="the local cloud's front")
+    parser.add_argument("--state", required=True, type=Path, help="JSON file that remembers what exists")
     return parser
 
 
 def _apply(project: Path, arguments: argparse.Namespace) -> int:
     stack, state_path = arguments.stack, arguments.state
     with _exclusively(state_path):
-        configuration = read_configuration(project, stack, arguments.config)
+        configuration = read_configuration(project, stack, parse_overrides(arguments.set))
         clients = Clients(
             arguments.endpoint_url,
             account_id=configuration.get("rayline:accountId", ""),
@@ -69,18 +57,6 @@ def _apply(project: Path, arguments: argparse.Namespace) -> int:
             _print(f"valued    {arn} [secret]")
         _print(", ".join(f"{count} {verb}" for verb, count in reconciler.counts.items() if count))
     return 0
-
-
-def _plan(project: Path, arguments: argparse.Namespace, *, check: bool) -> int:
-    overrides = dict(pair.split("=", 1) for pair in arguments.config)
-    graph = plan(arguments.stack, project, overrides)
-    if not check:
-        _print(json.dumps(graph.to_json()))
-        return 0
-    found = breaches(graph)
-    for breach in found:
-        _print(breach)
-    return 1 if found else 0
 
 
 @contextmanager

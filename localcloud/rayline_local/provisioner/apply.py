@@ -37,7 +37,6 @@ def apply(
         ProgramError: the program or the local cloud refused.
     """
     arguments = [
-        "apply",
         *program_arguments(stack, project, overrides),
         *("--endpoint-url", endpoint_url, "--state", str(state_path)),
     ]

@@ -1,0 +1,1 @@
+"""Verbs that the Pulumi program adds to the `rayline` command."""
