@@ -17,6 +17,7 @@ from rayline_local.provisioner.adapters.healthimaging import CloudControlAdapter
 from rayline_local.provisioner.adapters.iam import RoleAdapter, RolePolicyAdapter
 from rayline_local.provisioner.adapters.kms import AliasAdapter, KeyAdapter
 from rayline_local.provisioner.adapters.logs import LogGroupAdapter
+from rayline_local.provisioner.adapters.not_emulated import NOT_EMULATED
 from rayline_local.provisioner.adapters.s3 import (
     BucketAdapter,
     BucketPolicyAdapter,
@@ -69,14 +70,6 @@ ADAPTERS: Mapping[str, AdapterFactory] = {
     "aws:sqs/queue:Queue": QueueAdapter,
     "aws:sqs/queuePolicy:QueuePolicy": QueuePolicyAdapter,
 }
-
-NOT_EMULATED: dict[str, str] = {
-    "pulumi:providers:aws": (
-        "says where AWS is: the local cloud has one account, its clients are the provisioner's own, and the "
-        "default tags are left off"
-    ),
-}
-"""Types that the program may declare and the local cloud leaves out, each with its reason."""
 
 
 def require_known(type_token: str) -> None:
