@@ -19,20 +19,20 @@ from rayline_infra.planning import parse_overrides
 from rayline_local import estate_environment, running
 from rayline_local.front.server import LOCK_FILE, SERVER_FILE, TOKEN_FILE
 from rayline_local.front.services import ACCEPTED_FILE, GRANTS_FILE
+from rayline_local.grants_command import grants
 from rayline_local.tasks import process_environment, task_environment
 
 DEFAULT_STATE_DIR = Path(".rayline")
 DEFAULT_PORT = 4566
 LOCAL_ACCOUNT_ID = "123456789012"
 LOCAL_REGION = "us-east-1"
-ESTATE_FILE = "estate.json"
 #: everything that `up` makes; `reset` removes these names and nothing else
 STATE_NAMES = (
     "ministack",
     "healthimaging",
     "sagemaker",
     "log",
-    ESTATE_FILE,
+    estate_environment.ESTATE_FILE,
     "estate.lock",
     estate_environment.FILE_NAME,
     ACCEPTED_FILE,
@@ -50,6 +50,9 @@ console = Console(stderr=True)
 local = typer.Typer(
     no_args_is_help=True, help="Run the whole estate on this machine, without an AWS account."
 )
+
+
+local.command()(grants)
 
 
 def register(app: typer.Typer) -> None:
@@ -101,7 +104,7 @@ def bring_up(
         outputs = apply(
             stack,
             front.endpoint_url,
-            state_dir / ESTATE_FILE,
+            state_dir / estate_environment.ESTATE_FILE,
             overrides=overrides,
             report=lambda line: status.update(f"applying the estate: {line}"),
         )
@@ -146,7 +149,7 @@ def status(
     document: dict[str, Any] = {"running": front is not None, "state_dir": str(state_dir.resolve())}
     if front is not None:
         document.update(front.ask("status"))
-    estate = state_dir / ESTATE_FILE
+    estate = state_dir / estate_environment.ESTATE_FILE
     if estate.exists():
         document["outputs"] = json.loads(estate.read_text()).get("outputs", {})
     if as_json:
@@ -234,6 +237,6 @@ def environment_for(state_dir: Path, role: str) -> dict[str, str]:
         return task_environment(front, names.processor_task)
     environment = front.role_environment(role)
     if role in ("operator", "reviewer", "uploader"):
-        outputs = json.loads((state_dir / ESTATE_FILE).read_text())["outputs"]
+        outputs = json.loads((state_dir / estate_environment.ESTATE_FILE).read_text())["outputs"]
         environment.update(estate_environment.settings(outputs))
     return environment

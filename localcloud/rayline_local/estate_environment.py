@@ -10,6 +10,7 @@ from typing import Any
 from rayline_local.running import RunningFront
 
 FILE_NAME = "env"
+ESTATE_FILE = "estate.json"  # what the provisioner remembers
 
 
 def settings(outputs: Mapping[str, Any]) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -22,11 +24,14 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from rayline_local import running
 from rayline_local.demo.processor import ProcessorProcess
+from rayline_local.estate_environment import ESTATE_FILE
+from rayline_local.front.services import GRANTS_FILE
 from rayline_local.running import RunningFront
 from rayline_local.samples import Sample
 from rayline_local.tasks import process_environment, root_client
 
 ROOT = Path(__file__).resolve().parents[2]
+GRANTS = ROOT / "build" / "grants"
 ACCOUNT_ID = "123456789012"
 COMMAND_SECONDS = 300.0
 
@@ -230,6 +235,14 @@ class OwnEstate:
     def __exit__(self, *_: object) -> None:
         self.processor.kill()
         self.down()
+        self._keep_grants()
+
+    def _keep_grants(self) -> None:
+        """Keep what the roles were granted and what they used, for the proof of least privilege."""
+        kept = GRANTS / uuid.uuid4().hex
+        kept.mkdir(parents=True)
+        for name in (ESTATE_FILE, GRANTS_FILE):
+            shutil.copy(self.state_dir / name, kept / name)
 
     def operator(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a verb as an operator."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections import deque
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
@@ -71,6 +72,8 @@ class ControlPaths:
                 return 200, self._cloud.faults_struck()
             if path == "events":
                 return 200, {"entries": list(self._event_entries)}
+            if path == "grants":
+                return 200, [asdict(grant) for grant in self._cloud.observed_grants.all()]
             if path == "requests":
                 return 200, self._cloud.request_log()
             if path == "requests/accepted":

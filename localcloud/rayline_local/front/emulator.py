@@ -11,16 +11,19 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from rayline_local.front.observed_grants import Grant
 from rayline_local.front.rest import Caller, HttpRequest, Permission, ServiceError
 
 _object_version: ContextVar[str | None] = ContextVar("rayline_local_object_version", default=None)
+# Set while a request's identity policies are about to be evaluated.
+_identity_is_next: ContextVar[bool] = ContextVar("rayline_local_identity_is_next", default=False)
 
 
 def configure(state_dir: Path, *, account_id: str, region: str, port: int) -> None:
@@ -62,6 +65,43 @@ def load_application() -> Any:
     _serve_ranges_of_versions()
     _refuse_parts_as_s3_does()
     return app
+
+
+def report_grants(report: Callable[[Grant], None]) -> None:
+    """Call ``report`` with the statement of a role that allows a call, at each call that a role makes."""
+    # MiniStack's enforcement evaluates the role's own policies first, resource policies with the same function
+    # after that; both are looked up by name at each call.
+    from ministack.core import iam_evaluator
+
+    enforce, evaluate = iam_evaluator.enforce, iam_evaluator.evaluate
+
+    def enforce_observed(*args: Any, **kwargs: Any) -> Any:
+        token = _identity_is_next.set(True)
+        try:
+            return enforce(*args, **kwargs)
+        finally:
+            _identity_is_next.reset(token)
+
+    def evaluate_observed(context: Any, policies: list[list[Any]], *limits: list[list[Any]]) -> Any:
+        result = evaluate(context, policies, *limits)
+        if _identity_is_next.get():
+            _identity_is_next.set(False)
+            if result.decision == "Allow" and context.principal_type == "AssumedRole":
+                report(_granting(context, policies))
+        return result
+
+    iam_evaluator.enforce, iam_evaluator.evaluate = enforce_observed, evaluate_observed
+
+
+def _granting(context: Any, policies: list[list[Any]]) -> Grant:
+    from ministack.core import iam_evaluator
+
+    statement = iam_evaluator._first_match(context, [each for policy in policies for each in policy], "Allow")
+    resource = next(
+        each for each in statement.resources if iam_evaluator.fnmatch_iam_cs(context.resource_arn, each)
+    )
+    role = iam_evaluator._role_name_from_assumed_arn(context.principal_arn)
+    return Grant(role, statement.sid, context.action, resource)
 
 
 LEAST_PART_BYTES = 5 * 1024 * 1024  # but of the last (S3 user guide, "Multipart upload limits")

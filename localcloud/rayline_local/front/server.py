@@ -79,6 +79,7 @@ def serve(*, state_dir: Path, port: int, account_id: str, region: str, stack: st
         secret=read_or_create_token(state_dir / TOKEN_FILE),
     )
     application = emulator.load_application()
+    emulator.report_grants(cloud.observed_grants.add)
     front = Front(
         application, ControlPaths(cloud, os.getpid()), hosted_services(cloud), EmulatedFaults(cloud)
     )

@@ -24,6 +24,7 @@ from rayline_local.front import emulator
 from rayline_local.front.accepted import AcceptedStarts
 from rayline_local.front.faults import FaultSwitches, RequestFaults
 from rayline_local.front.late_events import LateEvents
+from rayline_local.front.observed_grants import ObservedGrants
 from rayline_local.front.rest import Caller, HttpRequest, Permission, Receive, Scope, Send
 
 ROOT_ACCESS_KEY = "test"
@@ -31,6 +32,7 @@ CREDENTIAL_SECONDS = 3600
 CREDENTIAL_RENEWAL = timedelta(minutes=10)
 REQUEST_LOG_LENGTH = 2000
 ACCEPTED_FILE = "accepted.ndjson"
+GRANTS_FILE = "grants.ndjson"
 
 Clock = Callable[[], datetime]
 
@@ -129,6 +131,7 @@ class Cloud:
         self._faults = FaultSwitches()
         self._late_events = LateEvents()
         self._accepted = AcceptedStarts(state_dir / ACCEPTED_FILE)
+        self.observed_grants = ObservedGrants(state_dir / GRANTS_FILE)
 
     # Events
 
