@@ -12,14 +12,19 @@ BucketKind = IdentifiedBucket | DeidentifiedBucket | ServiceBucket
 ReplicatedBucket = Literal["archive", "models", "reports"]
 RoleKind = Literal[
     "processor", "execution", "import", "training", "operator", "reviewer", "uploader",
-    "replication-identified", "replication-deidentified", "trail", "config",
+    "replication-identified", "replication-deidentified", "trail", "config", "api", "gateway",
 ]  # fmt: skip
 TrailKind = Literal["management", "data"]
 SecretKind = Literal["tracking", "deid"]
 RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated", "pipeline-failed"]
 ScheduleKind = Literal["retries-due", "reconcile-due"]
 AlarmKind = Literal["reconciler-gaps"]
-RepositoryKind = Literal["processor", "training"]
+ServiceKind = Literal["processor", "api", "gateway"]
+RepositoryKind = Literal["processor", "api", "gateway", "training", "collector"]
+WebAclKind = Literal["api", "viewer"]
+SecurityGroupKind = Literal[
+    "processor", "api", "gateway", "training", "inference", "load-balancer", "gateway-balancer", "endpoints"
+]
 ArchiveKind = Literal["aws", "own"]
 TableKind = Literal["image-tracking", "effects", "model-metrics"]
 
@@ -40,6 +45,7 @@ IMPORT_PREFIX = "imports/"
 IMPORT_RESULT_PREFIX = "import-results/"
 DATASET_PREFIX = "datasets/"
 EVALUATION_PREFIX = "evaluations/"
+API_PORT = 8443  # of an API task, with TLS from the load balancer on
 TRAIN_STEP = "Train"  # the pipeline step whose end is the event `trained`
 
 
@@ -196,6 +202,46 @@ class EstateNames:
         """Family of the processor's task definition."""
         return f"{self.prefix}-processor"
 
+    def service(self, kind: ServiceKind) -> str:
+        """Name of an ECS service, of its task definition's family, load balancer and target group."""
+        return f"{self.prefix}-{kind}"
+
+    def service_arn(self, kind: ServiceKind) -> str:
+        """ARN of an ECS service."""
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:service/{self.cluster}/{self.service(kind)}"
+
+    def service_log_group(self, kind: ServiceKind) -> str:
+        """Log group of an ECS service."""
+        return f"/rayline/{self.stack}/{kind}"
+
+    def web_acl(self, kind: WebAclKind) -> str:
+        """Name of a web ACL."""
+        return f"{self.prefix}-{kind}"
+
+    def web_acl_log_group(self, kind: WebAclKind) -> str:
+        """Log group of a web ACL; WAF takes none that begins otherwise."""
+        return f"aws-waf-logs-{self.web_acl(kind)}"
+
+    @property
+    def user_pool(self) -> str:
+        """Name of the Cognito user pool."""
+        return self.prefix
+
+    @property
+    def sign_in_domain(self) -> str:
+        """Prefix of the sign-in page's host name, which is one of all accounts'."""
+        return f"{self.prefix}-{self.account_id}"
+
+    @property
+    def sign_in_keys_parameter(self) -> str:
+        """SSM parameter with the public keys of the user pool's tokens."""
+        return f"/rayline/{self.stack}/sign-in-keys"
+
+    @property
+    def sign_in_keys_parameter_arn(self) -> str:
+        """ARN of the parameter with the public keys."""
+        return f"arn:aws:ssm:{self.region}:{self.account_id}:parameter{self.sign_in_keys_parameter}"
+
     def repository(self, kind: RepositoryKind) -> str:
         """Name of an ECR repository."""
         return f"{self.prefix}-{kind}"
@@ -248,6 +294,15 @@ class EstateNames:
     def budget(self) -> str:
         """Name of the stack's monthly budget, of its cost anomaly monitor and of the subscription to that."""
         return self.prefix
+
+    @property
+    def flow_log_group(self) -> str:
+        """Log group of the VPC's flow logs."""
+        return f"/rayline/{self.stack}/flow-logs"
+
+    def security_group(self, kind: SecurityGroupKind) -> str:
+        """Name of a security group."""
+        return f"{self.prefix}-{kind}"
 
     @property
     def topic(self) -> str:
