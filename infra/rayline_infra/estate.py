@@ -10,7 +10,7 @@ from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArg
 from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
 from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
-from rayline_infra.components.observability import Alarms, AlarmsArgs
+from rayline_infra.components.observability import Alarms, AlarmsArgs, Topics, TopicsArgs
 from rayline_infra.components.secrets import Secrets, SecretsArgs
 from rayline_infra.components.services import Services, ServicesArgs, environment_of
 from rayline_infra.components.storage import Buckets, BucketsArgs
@@ -88,6 +88,7 @@ class Estate(pulumi.ComponentResource):
 
     def _connect(self) -> None:
         """Event routes, and what each role may do."""
+        self.topics = Topics("topics", TopicsArgs(self.names, self.keys.arn("logs")), self._child)
         self.routes = Routes(
             "routes",
             RoutesArgs(
@@ -95,7 +96,7 @@ class Estate(pulumi.ComponentResource):
                 self.settings.site.name,
                 self.datastore.datastore_id,
                 self.keys.arn("identified"),
-                self.keys.arn("logs"),
+                self.topics.arn("notices"),
                 self.settings.processor.visibility_seconds,
             ),
             self._child,
@@ -138,7 +139,7 @@ class Estate(pulumi.ComponentResource):
     def _observe(self) -> None:
         """What tells people that something needs them."""
         self.alarms = Alarms(
-            "alarms", AlarmsArgs(self.names, self.settings.site.name, self.routes.topic.arn), self._child
+            "alarms", AlarmsArgs(self.names, self.settings.site.name, self.topics.arn("alarms")), self._child
         )
 
     def _processor_fields(self) -> Mapping[str, pulumi.Input[str]]:

@@ -16,9 +16,23 @@ RoleKind = Literal[
 ]  # fmt: skip
 TrailKind = Literal["management", "data"]
 SecretKind = Literal["tracking", "deid"]
-RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated", "pipeline-failed"]
-ScheduleKind = Literal["retries-due", "reconcile-due"]
-AlarmKind = Literal["reconciler-gaps"]
+RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated"]
+NoticeKind = Literal[
+    "pipeline-failed", "job-failed", "import-failed", "deployment-failed", "out-of-memory",
+    "finding", "health", "alarm-silenced", "alarm-blind",
+]  # fmt: skip
+ScheduleKind = Literal["retries-due", "reconcile-due", "drift-due"]
+AlarmKind = Literal[
+    "accuracy", "api-errors", "api-tasks", "audit-errors", "audit-lag", "certificate-expiry", "connection-errors",
+    "consumer-errors", "dead-letter-queue", "delivery-failed", "endpoint-errors", "gateway-tasks",
+    "outbox-lag", "processor-tasks", "queue-age", "reconciler-gaps", "retrieval-latency", "storage-budget",
+    "throttling", "training-failed",
+]  # fmt: skip
+# Alarms over other alarms: one message for one trouble.
+CompositeKind = Literal["api-down", "dead-letters", "processing-degraded", "processing-down"]
+ObjectiveKind = Literal["api-availability", "pipeline-success", "retrieval-speed", "verified-to-model"]
+TopicKind = Literal["alarms", "notices"]
+DashboardKind = Literal["imaging", "pipeline", "mlops"]
 ServiceKind = Literal["processor", "api", "gateway"]
 RepositoryKind = Literal["processor", "api", "gateway", "training", "collector"]
 WebAclKind = Literal["api", "viewer"]
@@ -109,11 +123,21 @@ class EstateNames:
         """ARN of the custom bus."""
         return f"arn:aws:events:{self.region}:{self.account_id}:event-bus/{self.event_bus}"
 
-    def rule(self, kind: RuleKind | ScheduleKind) -> str:
+    @property
+    def notices_dead_letter_queue(self) -> str:
+        """Where notices go that the alarm topic did not take; nobody replays them into the event queue."""
+        return f"{self.prefix}-notices-dlq"
+
+    @property
+    def schedules_dead_letter_queue(self) -> str:
+        """Where reminders of schedules go that the queue did not take; the next one comes by itself."""
+        return f"{self.prefix}-schedules-dlq"
+
+    def rule(self, kind: RuleKind | NoticeKind | ScheduleKind) -> str:
         """Name of an EventBridge rule."""
         return f"{self.prefix}-{kind}"
 
-    def rule_arn(self, kind: RuleKind | ScheduleKind) -> str:
+    def rule_arn(self, kind: RuleKind | NoticeKind | ScheduleKind) -> str:
         """ARN of a rule; a rule of the custom bus has the bus in its ARN."""
         bus = f"{self.event_bus}/" if kind in ARCHIVED["own"] else ""
         return f"arn:aws:events:{self.region}:{self.account_id}:rule/{bus}{self.rule(kind)}"
@@ -304,11 +328,18 @@ class EstateNames:
         """Name of a security group."""
         return f"{self.prefix}-{kind}"
 
-    @property
-    def topic(self) -> str:
-        """The SNS topic for alarms and pipeline failures."""
-        return f"{self.prefix}-alarms"
+    def topic(self, kind: TopicKind) -> str:
+        """An SNS topic: alarms that somebody must see to now, and notices that can wait for the day."""
+        return f"{self.prefix}-{kind}"
 
-    def alarm(self, kind: AlarmKind) -> str:
+    def alarm(self, kind: AlarmKind | CompositeKind) -> str:
         """Name of a CloudWatch alarm."""
+        return f"{self.prefix}-{kind}"
+
+    def burn_alarm(self, kind: ObjectiveKind, pace: str) -> str:
+        """Name of an alarm that an objective's error budget burns at a pace."""
+        return f"{self.prefix}-{kind}-{pace}"
+
+    def dashboard(self, kind: DashboardKind) -> str:
+        """Name of a CloudWatch dashboard."""
         return f"{self.prefix}-{kind}"

@@ -1,4 +1,4 @@
-"""EventBridge routes and schedules into the one queue, the custom bus, the archives and the alarm topic."""
+"""EventBridge routes and schedules into the one queue, the custom bus and the archives."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from rayline.envelopes import EXECUTION_CHANGE, STEP_CHANGE
 from rayline.names import TRAIN_STEP, UPLOAD_PREFIX, EstateNames, RuleKind, ScheduleKind
 from rayline.reminders import ReconcileDue, RetriesDue, reminder_body
-from rayline_infra.policies.resources import queue_policy, topic_policy
+from rayline_infra.policies.resources import queue_policy
 
 ROUTED: tuple[RuleKind, ...] = ("uploaded", "ingested", "verified", "trained", "evaluated")
 # What the processor sees to by the clock (see rayline.reminders). Parked events come back within the minute.
@@ -28,13 +28,13 @@ ENDED = ["Succeeded", "Failed", "Stopped"]
 
 @dataclass(frozen=True)
 class RoutesArgs:
-    """What the routes filter on, and the keys of queue and topic."""
+    """What the routes filter on, the queue's key, and who is told of failed pipelines."""
 
     names: EstateNames
     site: str
     datastore_id: pulumi.Output[str]
     identified_key_arn: pulumi.Input[str]
-    logs_key_arn: pulumi.Input[str]
+    notices_topic_arn: pulumi.Output[str]
     visibility_seconds: int
 
 
@@ -84,7 +84,7 @@ def event_pattern(kind: RuleKind, names: EstateNames, datastore_id: str) -> Mapp
 
 
 class Routes(pulumi.ComponentResource):
-    """Rules and schedules into one queue with a dead-letter queue, and pipeline failures into the alarm topic."""
+    """Rules and schedules into one queue with a dead-letter queue, and pipeline failures into a topic."""
 
     def __init__(self, name: str, args: RoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:events:Routes", name, None, opts)
@@ -92,7 +92,6 @@ class Routes(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self.dead_letter_queue = self._declare_dead_letter_queue()
         self.queue = self._declare_queue()
-        self.topic = self._declare_topic()
         self.bus = aws.cloudwatch.EventBus(
             "event-bus",
             name=args.names.event_bus,
@@ -147,23 +146,10 @@ class Routes(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _declare_topic(self) -> aws.sns.Topic:
-        args = self._args
-        topic = aws.sns.Topic(
-            "alarm-topic", name=args.names.topic, kms_master_key_id=args.logs_key_arn, opts=self._child
-        )
-        aws.sns.TopicPolicy(
-            "alarm-topic-policy",
-            arn=topic.arn,
-            policy=topic.arn.apply(lambda arn: topic_policy(arn, args.names)),
-            opts=self._child,
-        )
-        return topic
-
     def _declare_rules(self) -> None:
         for kind in ROUTED:
             self._route(kind, self.queue.arn)
-        self._route("pipeline-failed", self.topic.arn)
+        self._route("pipeline-failed", self._args.notices_topic_arn)
         for schedule in SCHEDULES:
             self._schedule(schedule)
 
