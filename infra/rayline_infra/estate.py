@@ -10,6 +10,7 @@ from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArg
 from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
 from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
+from rayline_infra.components.network import Network, NetworkArgs
 from rayline_infra.components.observability import Alarms, AlarmsArgs, Topics, TopicsArgs
 from rayline_infra.components.secrets import Secrets, SecretsArgs
 from rayline_infra.components.services import Services, ServicesArgs, environment_of
@@ -39,6 +40,7 @@ class Estate(pulumi.ComponentResource):
         self._identify()
         self._store()
         self._connect()
+        self._enclose()
         self._run()
         self._observe()
         self.register_outputs({})
@@ -105,6 +107,22 @@ class Estate(pulumi.ComponentResource):
             "grants",
             GrantsArgs(self.names, self.roles, self.keys.arns(), self.datastore.arn, self.secrets.arns()),
             self._child,
+        )
+
+    def _enclose(self) -> None:
+        """The network in which everything runs."""
+        self.network = Network(
+            "network",
+            NetworkArgs(
+                names=self.names,
+                network=self.settings.network,
+                dimse_port=self.settings.gateway.port,
+                granted=self.grants.granted,
+                flow_logs_role_arn=self.roles.arn("flow-logs"),
+                logs_key_arn=self.keys.arn("logs"),
+            ),
+            # A flow log is refused where its role may not write yet.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.grants]),
         )
 
     def _run(self) -> None:

@@ -19,6 +19,7 @@ PURPOSES: dict[RoleKind, str] = {
     "operator": "people who watch the estate and verify images",
     "reviewer": "people who see what was refused and why, and no patient",
     "uploader": "modalities and gateways that send images",
+    "flow-logs": "VPC flow logs, to write to their log group",
 }
 
 
@@ -84,7 +85,7 @@ class Grants(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GrantsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:identity:Grants", name, None, opts)
-        granted = pulumi.Output.all(args.key_arns, args.datastore_arn, *args.secret_arns).apply(
+        self.granted = pulumi.Output.all(args.key_arns, args.datastore_arn, *args.secret_arns).apply(
             lambda found: Granted(keys=found[0], datastore_arn=found[1], secret_arns=tuple(found[2:]))
         )
         self.policies = [
@@ -92,7 +93,7 @@ class Grants(pulumi.ComponentResource):
                 f"{kind}-policy",
                 name="work",
                 role=args.roles.name(kind),
-                policy=granted.apply(_policy_of(kind, args.names)),
+                policy=self.granted.apply(_policy_of(kind, args.names)),
                 opts=pulumi.ResourceOptions(parent=self),
             )
             for kind in ROLE_KINDS

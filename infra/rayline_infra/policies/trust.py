@@ -15,6 +15,7 @@ SERVICE_OF_ROLE: dict[RoleKind, str] = {
     "execution": "ecs-tasks.amazonaws.com",
     "import": "medical-imaging.amazonaws.com",
     "training": "sagemaker.amazonaws.com",
+    "flow-logs": "vpc-flow-logs.amazonaws.com",
 }
 
 

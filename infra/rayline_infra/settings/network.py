@@ -1,11 +1,16 @@
 """Addresses, availability zones, and the ways in and out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rayline_infra.settings.section import Section, Texts, setting
+from rayline_infra.settings.section import Integers, Section, Texts, setting
+
+# A subnet of AWS has 16 to 65,536 addresses (VPC guide, "Subnet sizing").
+SUBNET_PREFIXES = range(16, 29)
 
 
 class NetworkSettings(Section):
@@ -33,6 +38,12 @@ class NetworkSettings(Section):
         ["10.0.10.0/24", "10.0.20.0/24", "10.0.30.0/24"],
         default=("10.0.10.0/24", "10.0.20.0/24", "10.0.30.0/24"),
     )
+    endpoint_zones: Annotated[int, Field(ge=1, le=3)] = setting(
+        "endpointZones",
+        "Availability zones in which interface endpoints have an address, each paid by the hour; 1 outlives no zone.",
+        3,
+        default=3,
+    )
     nat_gateways: Annotated[int, Field(ge=0, le=2)] = setting(
         "natGateways",
         "NAT gateways: 0 leaves the private subnets without any route to the internet.",
@@ -54,6 +65,12 @@ class NetworkSettings(Section):
         ["10.200.0.0/16"],
         default=(),
     )
+    pacs_ports: Integers = setting(
+        "pacsPorts",
+        "TCP ports of the hospital's PACS that the processor may connect to.",
+        [104, 11112],
+        default=(104, 11_112),
+    )
     transit_gateway_id: str = setting(
         "transitGatewayId",
         "The transit gateway to attach to, where hospitalAttachment is transit-gateway.",
@@ -70,13 +87,78 @@ class NetworkSettings(Section):
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        yield from self._address_problems()
         if len(self.private_cidrs) < len(self.availability_zones):
             yield "privateCidrs", "it must have an entry for each of availabilityZones"
+        if len(set(self.availability_zones)) < len(self.availability_zones):
+            yield "availabilityZones", "it names a zone twice"
         if self.nat_gateways > len(self.public_cidrs):
             yield "natGateways", "each NAT gateway needs an entry of publicCidrs"
+        if not all(1 <= port <= 65_535 for port in self.pacs_ports):
+            yield "pacsPorts", "a TCP port is between 1 and 65535"
         if self.hospital_attachment == "transit-gateway" and not self.transit_gateway_id:
             yield "transitGatewayId", "hospitalAttachment is transit-gateway"
         if self.hospital_attachment == "vpn" and not self.customer_gateway_ip:
             yield "customerGatewayIp", "hospitalAttachment is vpn"
         if self.hospital_attachment != "none" and not self.hospital_cidrs:
             yield "hospitalCidrs", "hospitalAttachment leads nowhere without them"
+
+    def _address_problems(self) -> Iterator[tuple[str, str]]:
+        lists = {
+            "publicCidrs": self.public_cidrs,
+            "privateCidrs": self.private_cidrs,
+            "hospitalCidrs": self.hospital_cidrs,
+        }
+        wrong = [
+            (name, f"{text} is no network: write it as 10.0.10.0/24, its host bits zero")
+            for name, texts in {"vpcCidr": (self.vpc_cidr,), **lists}.items()
+            for text in texts
+            if _network(text) is None
+        ]
+        if self.customer_gateway_ip and not _is_address(self.customer_gateway_ip):
+            wrong.append(("customerGatewayIp", f"{self.customer_gateway_ip} is no address"))
+        yield from wrong
+        if not wrong:
+            yield from self._overlaps()
+
+    def _overlaps(self) -> Iterator[tuple[str, str]]:
+        vpc = IPv4Network(self.vpc_cidr)
+        subnets = [
+            *(("publicCidrs", IPv4Network(text)) for text in self.public_cidrs),
+            *(("privateCidrs", IPv4Network(text)) for text in self.private_cidrs),
+        ]
+        if vpc.prefixlen not in SUBNET_PREFIXES:
+            yield "vpcCidr", "AWS has VPCs of /16 to /28"
+        for name, subnet in subnets:
+            if not subnet.subnet_of(vpc):
+                yield name, f"{subnet} does not lie in vpcCidr"
+            elif subnet.prefixlen not in SUBNET_PREFIXES:
+                yield name, f"{subnet} is not of /16 to /28, as AWS has subnets"
+        for (_, one), (name, other) in combinations(subnets, 2):
+            if one.overlaps(other):
+                yield name, f"{other} overlaps {one}"
+        yield from self._hospital_overlaps(vpc, [IPv4Network(text) for text in self.hospital_cidrs])
+
+    def _hospital_overlaps(
+        self, vpc: IPv4Network, hospital: Sequence[IPv4Network]
+    ) -> Iterator[tuple[str, str]]:
+        for cidr in hospital:
+            if cidr.prefixlen == 0:
+                yield "hospitalCidrs", "0.0.0.0/0 is the internet, not the hospital"
+            elif cidr.overlaps(vpc):
+                yield "hospitalCidrs", f"{cidr} overlaps vpcCidr, whose route always wins"
+
+
+def _network(text: str) -> IPv4Network | None:
+    try:
+        return IPv4Network(text)
+    except ValueError:
+        return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True

@@ -78,4 +78,5 @@ def _list(value: object) -> object:
 # Pulumi hands every setting over as text, a list as JSON.
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_list)]
+Integers = Annotated[tuple[int, ...], BeforeValidator(_list)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_list)]
