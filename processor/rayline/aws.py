@@ -20,6 +20,8 @@ from botocore.exceptions import (
 )
 
 from rayline.dynamodb import CONDITION_FAILED, cancellation_codes
+from rayline.observability.calls import MeasuredCalls
+from rayline.observability.meter import Meter
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -84,10 +86,16 @@ def is_service_trouble(error: BaseException) -> bool:
 
 
 class Clients:
-    """One session's clients, each made on first use; clients are thread-safe (boto3 guide, "Multithreading")."""
+    """One session's clients, each made on first use; clients are thread-safe (boto3 guide, "Multithreading").
 
-    def __init__(self, session: boto3.Session | None = None) -> None:
+    Args:
+        meter: takes in what every call is measured by; none is where nobody would read it.
+    """
+
+    def __init__(self, session: boto3.Session | None = None, *, meter: Meter | None = None) -> None:
         self._session = session or boto3.Session()
+        if meter is not None:
+            MeasuredCalls(meter).install(self._session.events)
 
     @cached_property
     def s3(self) -> "S3Client":

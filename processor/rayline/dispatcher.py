@@ -29,10 +29,12 @@ from rayline.effects import (
     LeaseLost,
     OpenState,
 )
-from rayline.errors import ConfigurationError, PluginFailed, RejectedEvent, RetryableError
+from rayline.errors import ConfigurationError, PeerUnreachable, PluginFailed, RejectedEvent, RetryableError
 from rayline.events import Event, EventIdentity, Ingested, Verified, observer_hook
 from rayline.memory import memory_limit
 from rayline.observability.logs import failure_fields
+from rayline.observability.meter import Meter
+from rayline.observability.metrics import CONNECTION_ERRORS
 from rayline.plugin import Approval, Destination, Evaluation, Rejection
 from rayline.recorder import QUICK_SECONDS, Recorder
 from rayline.watch import Holding, Watch
@@ -43,6 +45,8 @@ PLUGIN_FAILED = "PLUGIN_FAILED"
 PLUGIN_MEMORY = "PLUGIN_MEMORY"
 NOT_RECORDED = "NOT_RECORDED"
 MAX_CRASHES = 3
+PEERS = "peers"
+"""The service that connection errors of plugins count for."""
 
 _FIRST_WAIT_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 300.0
@@ -101,6 +105,7 @@ class Dispatcher:
         secrets: Mapping[str, SecretStr],
         clock: Callable[[], datetime],
         watch: Watch,
+        meter: Meter,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._jitter = jitter
@@ -111,6 +116,7 @@ class Dispatcher:
         self._secrets = secrets
         self._clock = clock
         self._watch = watch
+        self._meter = meter
         self._held: tuple[EventIdentity, frozenset[str], str] | None = None
         self._ahead: dict[EventIdentity, _Ahead] = {}
         self._states: Mapping[str, EffectState] = {}
@@ -447,6 +453,9 @@ class Dispatcher:
                 memory_limit(policy.memory_mb),
             ):
                 result = implementation.call(given)
+        except PeerUnreachable:
+            self._meter.record(CONNECTION_ERRORS, 1, PEERS)
+            raise
         except MemoryError:
             # What ate the memory may still hold it, so no other call is to run beside it.
             self.worn_out = True

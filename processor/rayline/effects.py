@@ -151,6 +151,11 @@ def event_identity(event: Event, keyed_hash: KeyedHash) -> EventIdentity:
     return EventIdentity(f"{event.site}#{event.kind}#{keyed_hash.of(*event.identity_parts())}")
 
 
+def kind_of(identity: EventIdentity) -> str:
+    """The kind of the event that has an identity."""
+    return identity.split("#", 2)[1]
+
+
 class EffectLedger:
     """Claims, renews and records effects in a DynamoDB table with the hash key ``pk``."""
 

@@ -9,6 +9,10 @@ class RetryableError(RaylineError):
     """Something outside is not ready; the same call may succeed later."""
 
 
+class PeerUnreachable(RetryableError):
+    """A system outside, e.g. a PACS, could not be reached, or broke off; it counts as a connection error."""
+
+
 class PluginFailed(RaylineError):
     """A plugin failed unexpectedly in a call whose policy is to retry; the message counts as failed."""
 

@@ -9,18 +9,26 @@ import structlog
 
 from rayline.aws import is_service_trouble
 from rayline.dispatcher import NOT_RECORDED, Outcome, backoff_seconds
-from rayline.effects import LeaseLost, event_identity
+from rayline.drift import DriftMonitor
+from rayline.effects import LeaseLost, event_identity, kind_of
 from rayline.envelopes import parse_message
 from rayline.errors import RejectedEvent, RetryableError
 from rayline.events import Event, EventIdentity
+from rayline.instances import store_key
 from rayline.message_queue import DeadLetter
+from rayline.observability.consumption import UNREADABLE, EventOutcome, HandledEvent
 from rayline.observability.logs import failure_fields
-from rayline.observability.metrics import RECONCILER_GAPS, RECONCILER_GAPS_LEFT, publish
+from rayline.observability.metrics import (
+    RECONCILER_GAPS,
+    RECONCILER_GAPS_LEFT,
+    STORED_BYTES,
+    STORED_INSTANCES,
+)
 from rayline.parking import Parking
 from rayline.quarantining.import_again import ImportsAgain
 from rayline.reconciler import Reconciler
 from rayline.recorder import Recorder
-from rayline.reminders import BatchDue, ImportAgain, ReconcileDue, Reminder, RetriesDue, StudyDue
+from rayline.reminders import BatchDue, DriftDue, ImportAgain, ReconcileDue, Reminder, RetriesDue, StudyDue
 from rayline.runtime import Runtime
 
 HANDLER_FAILED = "HANDLER_FAILED"
@@ -40,6 +48,7 @@ class Disposition:
         failure: why a message returns or is dead-lettered.
         trouble: a service that everything needs failed, so that other messages would fare no better.
         identity: the event's, where the message is one; its ends may still have to be recorded.
+        event: what is measured of it, where the message is an event, or should have been.
     """
 
     action: Literal["delete", "return", "postpone", "dead_letter"]
@@ -47,6 +56,7 @@ class Disposition:
     failure: DeadLetter | None = None
     trouble: bool = False
     identity: EventIdentity | None = field(default=None, compare=False)
+    event: HandledEvent | None = field(default=None, compare=False)
 
     @property
     def failed(self) -> bool:
@@ -70,6 +80,7 @@ class MessageHandler:
         self._runtime = runtime
         self._recorder = recorder
         self._read: dict[str, tuple[Event, EventIdentity]] = {}
+        self._kind: str | None = None  # of the event at work
         self._jitter = jitter
         self._site = runtime.services.settings.site
         services = runtime.services
@@ -102,17 +113,21 @@ class MessageHandler:
                 return self._handle(body, receive_count)
             except RejectedEvent as rejected:
                 self._quarantine(body, rejected)
-                return DELETE
+                return replace(DELETE, event=HandledEvent(UNREADABLE, EventOutcome.REJECTED))
         except Exception as error:
             _log.error("message_failed", **failure_fields(error))
             if isinstance(error, RetryableError) or is_service_trouble(error):
                 # While AWS is in trouble, no message is to blame: it must not end in the dead-letter queue.
-                return Disposition("postpone", _TROUBLE_SECONDS, trouble=is_service_trouble(error))
-            return self._failed(DeadLetter(HANDLER_FAILED, type(error).__name__), receive_count)
+                disposition = Disposition("postpone", _TROUBLE_SECONDS, trouble=is_service_trouble(error))
+            else:
+                disposition = self._failed(DeadLetter(HANDLER_FAILED, type(error).__name__), receive_count)
+            return disposition if self._kind is None else _handled(disposition, self._kind)
 
     def _handle(self, body: str, receive_count: int) -> Disposition:
+        self._kind = UNREADABLE
         known = self._read.pop(body, None)
         message = known[0] if known else parse_message(body, self._site)
+        self._kind = None if isinstance(message, Reminder) else message.kind
         if isinstance(message, Reminder):
             again = self._look_after(message)
             return DELETE if again is None else Disposition("postpone", again)
@@ -124,15 +139,20 @@ class MessageHandler:
                 assert disposition.failure is not None
                 disposition = replace(disposition, failure=replace(disposition.failure, identity=identity))
                 self._runtime.effects.bury(identity)
-            return replace(self._parked(identity, body, outcome, disposition), identity=identity)
+            disposition = replace(self._parked(identity, body, outcome, disposition), identity=identity)
+            return _handled(disposition, message.kind, outcome)
 
     def not_recorded(self, identity: EventIdentity, error: Exception, receive_count: int) -> Disposition:
         """What becomes of a message whose effects ran, but did not all go on record."""
         if isinstance(error, LeaseLost | RetryableError) or is_service_trouble(error):
-            return Disposition(
+            disposition = Disposition(
                 "postpone", backoff_seconds(1, self._jitter), trouble=is_service_trouble(error)
             )
-        return self._failed(DeadLetter(NOT_RECORDED, type(error).__name__, identity), receive_count)
+        else:
+            disposition = self._failed(
+                DeadLetter(NOT_RECORDED, type(error).__name__, identity), receive_count
+            )
+        return _handled(disposition, kind_of(identity))
 
     def _parked(
         self, identity: EventIdentity, body: str, outcome: Outcome, disposition: Disposition
@@ -161,6 +181,9 @@ class MessageHandler:
             case ReconcileDue():
                 self._reconcile()
                 return None
+            case DriftDue():
+                DriftMonitor(self._runtime.services).look()
+                return None
 
     def _reconcile(self) -> None:
         services = self._runtime.services
@@ -168,8 +191,11 @@ class MessageHandler:
         reconciler = Reconciler(self._runtime, tick=services.batches.seal_if_due)
         if reconciler.begin():
             report = reconciler.run(repair=True)
-            values = {RECONCILER_GAPS: report.found, RECONCILER_GAPS_LEFT: report.left}
-            publish(values, site=self._site, at=services.clock())
+            services.meter.record(RECONCILER_GAPS, report.found)
+            services.meter.record(RECONCILER_GAPS_LEFT, report.left)
+            stored = services.ledger.item(store_key(self._site)) or {}
+            services.meter.record(STORED_INSTANCES, int(stored.get("instances", 0)))
+            services.meter.record(STORED_BYTES, int(stored.get("bytes", 0)))
 
     def _quarantine(self, body: str, rejected: RejectedEvent) -> None:
         entry_id = f"message-{self._runtime.services.keyed_hash.of('message', body)}"
@@ -197,3 +223,20 @@ class MessageHandler:
         if receive_count >= self._runtime.services.settings.max_receive_count:
             return Disposition("dead_letter", failure=why)
         return Disposition("return", backoff_seconds(receive_count, self._jitter), why)
+
+
+def _handled(disposition: Disposition, kind: str, outcome: Outcome | None = None) -> Disposition:
+    """A disposition with what is measured of the event."""
+    match disposition.action:
+        case "delete":
+            waits = outcome is not None and outcome.waiting_seconds is not None
+            refused = outcome is not None and outcome.rejection is not None
+            what = EventOutcome.PARKED if waits else EventOutcome.REJECTED if refused else EventOutcome.DONE
+        case "postpone":
+            what = EventOutcome.RETRIED
+        case "return":
+            what = EventOutcome.FAILED
+        case "dead_letter":
+            what = EventOutcome.DEAD_LETTERED
+    first = outcome is not None and not outcome.seen_before
+    return replace(disposition, event=HandledEvent(kind, what, first))

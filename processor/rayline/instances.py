@@ -11,6 +11,7 @@ One table, hash key ``pk``; the key says what an item is:
 ``TRAINING#site#n``           the n-th training run of a site
 ``EXECUTION#arn``             how the training step of a pipeline execution ended
 ``COUNTER#site``              verifications so far
+``STORE#site``                instances and bytes that HealthImaging has imported so far
 ``STUDY#site#uid``            one study that is arriving or complete (see :mod:`rayline.studies`)
 ``OUTBOX#id``                 one event of ours that has not left yet (see :mod:`rayline.outbox`)
 ``RECONCILIATION#site``       when the last scheduled run of :mod:`rayline.reconciler` began
@@ -47,6 +48,11 @@ from rayline.hashing import KeyedHash
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def store_key(site: str) -> str:
+    """Key of the item that counts what HealthImaging has imported."""
+    return f"STORE#{site}"
 
 
 class Stage(StrEnum):
@@ -438,6 +444,22 @@ class InstanceLedger:
 def image_set_key(datastore_id: str, image_set_id: str) -> str:
     """Key of an image set's item."""
     return f"IMAGESET#{datastore_id}#{image_set_id}"
+
+
+def training_key(site: str, generation: int) -> str:
+    """Key of the item of a site's n-th training run."""
+    return f"TRAINING#{site}#{generation}"
+
+
+def training_id(site: str, generation: int) -> str:
+    """The name of a site's n-th training run, which its execution is displayed by."""
+    return f"{site}-{generation:06d}"
+
+
+def training_key_of(site: str, name: str) -> str | None:
+    """Key of the item of the run that an execution's name says; None where it is no name of ours."""
+    prefix, _, number = name.rpartition("-")
+    return training_key(site, int(number)) if prefix == site and number.isdecimal() else None
 
 
 def verification_key(verification_id: str) -> str:

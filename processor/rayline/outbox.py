@@ -85,6 +85,8 @@ class Outbox:
         self._table = table
         self._event_bus = event_bus
         self._clock = clock
+        #: Age of the oldest entry that the last :meth:`drain` found left behind; 0 where there was none.
+        self.lag_seconds = 0.0
 
     def fields(self, entry: OutboxEntry) -> Item:
         """The attributes that an entry adds to the item which carries it, in the write of that item."""
@@ -177,12 +179,17 @@ class Outbox:
         """Publish entries that a crash left behind. Returns how many were sent."""
         before = timestamp(self._clock() - older_than)
         stale = [
-            _entry(item)
+            (_entry(item), str(item["created_at"]))
             for shard in range(SHARDS)
             for item in query(self._dynamodb, self._table, "by_outbox", "outbox_shard", str(shard))
             if item["created_at"] < before
         ]
-        return self.publish(stale)
+        now = self._clock()
+        self.lag_seconds = max(
+            ((now - datetime.fromisoformat(created_at)).total_seconds() for _, created_at in stale),
+            default=0.0,
+        )
+        return self.publish(entry for entry, _ in stale)
 
 
 def _text(details: Iterable[Mapping[str, Any]]) -> str:

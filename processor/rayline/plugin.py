@@ -43,7 +43,7 @@ from rayline.dicom.rules import (
     Treatments,
 )
 from rayline.environment import environment_secret
-from rayline.errors import ConfigurationError, RejectedEvent, RetryableError
+from rayline.errors import ConfigurationError, PeerUnreachable, RejectedEvent, RetryableError
 
 if TYPE_CHECKING:
     from rayline.events import Evaluated, Event, Ingested, Label, Trained, Uploaded, Verified
@@ -73,6 +73,7 @@ __all__ = [
     "Instance",
     "Label",
     "LocalFile",
+    "PeerUnreachable",
     "Piece",
     "Plan",
     "Policy",

@@ -15,6 +15,7 @@ from rayline.hashing import KeyedHash
 from rayline.healthimaging.reader import FrameReader
 from rayline.imports import ImportBatches
 from rayline.instances import InstanceLedger
+from rayline.observability.meter import Meter
 from rayline.outbox import Outbox
 from rayline.profile import SiteProfile, load_profile
 from rayline.quarantine import Quarantine
@@ -89,16 +90,19 @@ def build_runtime(
     watch: Watch,
     owner: str,
     clock: Callable[[], datetime] = utc_now,
+    meter: Meter | None = None,
 ) -> Runtime:
     """Wire one worker.
 
     Args:
         owner: name of the worker, unique among all that run.
+        meter: default one of its own.
 
     Raises:
         ConfigurationError: the site profile, a plugin or a secret is missing or wrong.
     """
     profile = load_profile(settings.site_profile)
+    meter = meter or Meter(settings.site, clock=clock)
     keyed_hash = KeyedHash.from_secrets(dict(secrets))
     ledger = InstanceLedger(
         clients.dynamodb,
@@ -130,7 +134,8 @@ def build_runtime(
         quarantine=Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=clock),
         outbox=outbox,
         studies=Studies(clients, settings, ledger, outbox, keyed_hash=keyed_hash, clock=clock),
-        frames=FrameReader(clients.medical_imaging),
+        frames=FrameReader(clients.medical_imaging, meter=meter),
+        meter=meter,
         hooks=hooks,
     )
     registry = build_registry(profile, services)
@@ -149,6 +154,7 @@ def build_runtime(
         secrets=secrets,
         clock=clock,
         watch=watch,
+        meter=meter,
     )
     dispatchers.append(dispatcher)
     return Runtime(services, effects, registry, dispatcher)

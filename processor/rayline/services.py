@@ -12,6 +12,7 @@ from rayline.hashing import KeyedHash
 from rayline.healthimaging.reader import FrameReader
 from rayline.imports import ImportBatches
 from rayline.instances import InstanceLedger
+from rayline.observability.meter import Meter
 from rayline.outbox import Outbox
 from rayline.plugin import Approval, Evaluation, Rejection
 from rayline.profile import SiteProfile
@@ -51,4 +52,5 @@ class Services:
     outbox: Outbox
     studies: Studies
     frames: FrameReader
+    meter: Meter
     hooks: Callable[[], Hooks]

@@ -17,9 +17,12 @@ from pydantic import SecretStr
 from rayline.aws import Clients
 from rayline.call_board import Call, CallBoard
 from rayline.dispatcher import PLUGIN_CRASHED, PLUGIN_TIMEOUT, backoff_seconds
+from rayline.effects import kind_of
 from rayline.health import Health, serve_health
 from rayline.message_queue import DeadLetter, MessageQueue
+from rayline.observability.consumption import UNREADABLE, Consumption, EventOutcome
 from rayline.observability.logs import failure_fields
+from rayline.observability.meter import Meter
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
 from rayline.watch import Braked, Filling, Held, Holding, MessageInHand, Received, Report, Settled, Unwatched
@@ -110,11 +113,14 @@ class Supervisor:
         clients: Clients,
         *,
         verbose: bool = False,
+        meter: Meter | None = None,
     ) -> None:
         self._settings = settings
         self._secrets = secrets
         self._clients = clients
         self._verbose = verbose
+        self._meter = meter or Meter(settings.site)
+        self._consumption = Consumption(self._meter)
         self._queue = MessageQueue(clients.sqs, settings.queue_url, settings.dead_letter_queue_url)
         self._health = Health(settings.workers, time.monotonic)
         self._context = multiprocessing.get_context("spawn")
@@ -127,7 +133,12 @@ class Supervisor:
     def _runtime(self) -> Runtime:
         """The supervisor's own parts, which also prove that workers can be built."""
         return build_runtime(
-            self._settings, self._secrets, clients=self._clients, watch=Unwatched(), owner="supervisor"
+            self._settings,
+            self._secrets,
+            clients=self._clients,
+            watch=Unwatched(),
+            owner="supervisor",
+            meter=self._meter,
         )
 
     def check(self) -> list[str]:
@@ -143,7 +154,7 @@ class Supervisor:
         plugins = self.check()
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        with serve_health(self._health, self._settings.health_port):
+        with serve_health(self._health, self._settings.health_port), self._meter.publishing():
             self._start_missing()
             _log.info("processor_started", workers=self._settings.workers, plugins=plugins)
             while not self._stopping:
@@ -254,6 +265,7 @@ class Supervisor:
     def _give_back(self, worker: _WorkerState, message: MessageInHand) -> None:
         """Let the message at work return, which counts; those that only lay by go back as if never received."""
         at_work = worker.at_work()
+        kind = kind_of(at_work.identity) if at_work else UNREADABLE
         if worker.positions[message.message_id] != worker.board.read().position:
             self._queue.put_back(message)
         elif message.receive_count < self._settings.max_receive_count:
@@ -261,6 +273,7 @@ class Supervisor:
             self._queue.hide(
                 message, backoff_seconds(message.receive_count) if message.receive_count > 1 else 0
             )
+            self._consumption.worker_died(kind, EventOutcome.FAILED)
         else:
             if at_work is not None:
                 self._runtime.effects.bury(at_work.identity)
@@ -268,6 +281,7 @@ class Supervisor:
             reason = PLUGIN_TIMEOUT if worker.blamed else PLUGIN_CRASHED if worker.calls else WORKER_DIED
             effect = worker.blamed or (worker.calls[-1].effect if worker.calls else "")
             self._queue.dead_letter(message, DeadLetter(reason, effect, identity))
+            self._consumption.worker_died(kind, EventOutcome.DEAD_LETTERED)
             _log.error("message_dead_lettered", reason=reason)
 
     def _guarded(self, worker: _WorkerState, act: Callable[[], None]) -> None:

@@ -13,12 +13,17 @@ from rayline.events import EventIdentity
 
 @dataclass(frozen=True)
 class MessageInHand:
-    """A received message that still has to be settled; its body may name a patient."""
+    """A received message that still has to be settled; its body may name a patient.
+
+    Attributes:
+        sent_at: when it was sent, in seconds of the epoch by SQS's clock.
+    """
 
     message_id: str
     receipt_handle: str
     receive_count: int
     body: str = field(repr=False)
+    sent_at: float | None = None
 
 
 @dataclass(frozen=True)

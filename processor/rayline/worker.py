@@ -20,7 +20,10 @@ from rayline.brake import Brake
 from rayline.call_board import CallBoard
 from rayline.handler import Disposition, MessageHandler
 from rayline.message_queue import MessageQueue
+from rayline.observability.consumption import Consumption, Timing
 from rayline.observability.logs import configure_logs, failure_fields
+from rayline.observability.meter import Meter
+from rayline.observability.metrics import OUTBOX_LAG
 from rayline.recorder import Recorder
 from rayline.runtime import Runtime, build_runtime
 from rayline.settings import Settings
@@ -58,6 +61,8 @@ class Worker:
         self._runtime = runtime
         self._recorder = Recorder(runtime.effects)
         self._handler = MessageHandler(runtime, recorder=self._recorder)
+        self._meter = runtime.services.meter
+        self._consumption = Consumption(self._meter)
         self._watch = watch
         self._settings = runtime.services.settings
         self._batches = runtime.services.batches
@@ -67,7 +72,7 @@ class Worker:
         self._monotonic = monotonic
         self._brake = Brake(monotonic)
         self._in_hand: dict[str, MessageInHand] = {}
-        self._finished: deque[tuple[MessageInHand, Disposition]] = deque()
+        self._finished: deque[tuple[MessageInHand, Disposition, Timing]] = deque()
         self._unsettled = threading.Event()
         # Held while a message is settled or extended: an extension must not hide what was just given back.
         self._settling = threading.Lock()
@@ -119,7 +124,9 @@ class Worker:
     def _drain_outbox(self) -> None:
         if self._monotonic() >= self._next_drain:
             self._next_drain = self._monotonic() + _DRAIN_EVERY_SECONDS
-            self._runtime.services.outbox.drain(_OUTBOX_AGE)
+            outbox = self._runtime.services.outbox
+            outbox.drain(_OUTBOX_AGE)
+            self._meter.record(OUTBOX_LAG, outbox.lag_seconds)
 
     def _receive(self) -> "list[MessageTypeDef]":
         due = self._batches.seconds_until_due()
@@ -132,7 +139,9 @@ class Worker:
 
     def _handle_all(self, messages: "list[MessageTypeDef]") -> None:
         received = [
-            MessageInHand(each["MessageId"], each["ReceiptHandle"], _receive_count(each), each["Body"])
+            MessageInHand(
+                each["MessageId"], each["ReceiptHandle"], _receive_count(each), each["Body"], _sent_at(each)
+            )
             for each in messages
         ]
         self._in_hand = {message.message_id: message for message in received}
@@ -154,11 +163,16 @@ class Worker:
     def _handle(self, message: MessageInHand) -> None:
         self._watch.begun(message.message_id)
         self._unsettled.set()
+        now = self._runtime.services.clock().timestamp()
+        waited = None if message.sent_at is None else max(0.0, now - message.sent_at)
+        started = self._monotonic()
         disposition = self._handler.handle(message.body, message.receive_count)
+        timing = Timing(waited, self._monotonic() - started)
         if disposition.action == "delete":
-            self._finished.append((message, disposition))
+            self._finished.append((message, disposition, timing))
         else:
             self._settle_as(message, disposition)
+            self._consumption.ended(disposition.event, timing, failed=disposition.failed)
         self._note(failed=disposition.failed)
         if self._runtime.dispatcher.worn_out:
             self.stop()
@@ -195,21 +209,24 @@ class Worker:
             self._recorder.flush()
             recorded = []
             problems = []
-            for message, disposition in finished:
+            for message, disposition, timing in finished:
                 identity = disposition.identity
                 problem = None if identity is None else self._recorder.take_problem(identity)
                 if identity is None or problem is None:
                     recorded.append(message)
                     self._in_hand.pop(message.message_id, None)
+                    self._consumption.ended(disposition.event, timing, failed=disposition.failed)
                 else:
-                    problems.append((message, identity, problem))
+                    problems.append((message, timing, identity, problem))
             if recorded:
                 # A message that cannot be deleted comes back by itself, and finds its effects ended.
                 _guarded("message_not_settled", lambda: self._queue.delete_all(recorded))
         if recorded:
             self._watch.settled([message.message_id for message in recorded])
-        for message, identity, problem in problems:
-            self._settle_as(message, self._handler.not_recorded(identity, problem, message.receive_count))
+        for message, timing, identity, problem in problems:
+            disposition = self._handler.not_recorded(identity, problem, message.receive_count)
+            self._settle_as(message, disposition)
+            self._consumption.ended(disposition.event, timing, failed=disposition.failed)
 
     def _note(self, *, failed: bool) -> None:
         was_on = self._brake.on
@@ -250,6 +267,11 @@ def _receive_count(message: "MessageTypeDef") -> int:
     return int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
 
 
+def _sent_at(message: "MessageTypeDef") -> float | None:
+    milliseconds = message.get("Attributes", {}).get("SentTimestamp")
+    return None if milliseconds is None else int(milliseconds) / 1000
+
+
 def _guarded(event: str, act: Callable[[], Any]) -> None:
     """Act; a failure is logged and keeps nothing else from going on."""
     try:
@@ -282,13 +304,17 @@ def run_worker(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     watch = PipeWatch(pipe, CallBoard(board, time.monotonic))
     try:
-        worker = Worker(build_runtime(settings, secrets, clients=Clients(), watch=watch, owner=name), watch)
+        meter = Meter(settings.site)
+        clients = Clients(meter=meter)
+        runtime = build_runtime(settings, secrets, clients=clients, watch=watch, owner=name, meter=meter)
+        worker = Worker(runtime, watch)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             worker.stop()
 
         signal.signal(signal.SIGTERM, stop)
-        worker.run()
+        with meter.publishing():
+            worker.run()
     except Exception as error:
         # A traceback could quote a patient's data.
         _log.error("worker_failed", **failure_fields(error))

@@ -580,6 +580,7 @@ def test_a_scheduled_run_repairs_publishes_and_stands_for_all_that_were_due(
     site.upload("missed")
     site.clock.pass_time(3600)
     assert site.handler.handle(DUE, 1) == DELETE
+    site.runtime.services.meter.flush()
     (line,) = [each for each in capfd.readouterr().err.splitlines() if each.startswith("{")]
     published = json.loads(line)
     assert (published["ReconcilerGaps"], published["ReconcilerGapsLeft"]) == (1, 0)

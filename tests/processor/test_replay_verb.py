@@ -39,6 +39,7 @@ class Operator:
                 clients.dynamodb, services.ledger, services.outbox, site=SITE,
                 datastore_id=settings.datastore_id, clock=clock,
             ),
+            meter=services.meter,
         )  # fmt: skip
         patch.setattr(verb, "open_estate", lambda: opened)
         self._app = typer.Typer()

@@ -12,6 +12,7 @@ from rayline.dispatcher import Dispatcher
 from rayline.effects import event_identity
 from rayline.events import Event, EventIdentity, Ingested
 from rayline.hashing import KeyedHash
+from rayline.observability.meter import Meter
 from rayline.plugin import Policy, StoredInstance, hookimpl
 from rayline.profile import PluginProfile
 from rayline.watch import Unwatched, Watch
@@ -64,6 +65,7 @@ class Bench:
     ) -> None:
         """Start a new dispatcher with these plugins."""
         loaded = [load_plugin(plugin, version=version, profile=profile) for plugin in plugins]
+        self.meter = Meter(SITE, clock=self.clock)
         self.dispatcher = Dispatcher(
             registry_of(loaded),
             self.effects,  # type: ignore[arg-type]
@@ -72,6 +74,7 @@ class Bench:
             secrets={"deid": SecretStr("a secret")},
             clock=self.clock,
             watch=watch or Unwatched(),
+            meter=self.meter,
             jitter=lambda: 1.0,
         )
 

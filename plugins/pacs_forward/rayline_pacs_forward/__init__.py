@@ -10,6 +10,7 @@ from rayline.plugin import (
     Context,
     Destination,
     Ingested,
+    PeerUnreachable,
     Policy,
     RetryableError,
     hookimpl,
@@ -114,6 +115,7 @@ def on_ingested(event: Ingested, context: Context) -> None:
 
     Raises:
         RetryableError: a destination did not store every instance; the others did what they could.
+        PeerUnreachable: one could not be reached, or broke off.
         ConfigurationError: a destination asks for original identity.
     """
     if not _is_finished_job(event):
@@ -121,7 +123,7 @@ def on_ingested(event: Ingested, context: Context) -> None:
     settings: ForwardSettings = context.settings
     timeouts = Timeouts(settings.connect_seconds, settings.association_seconds, settings.response_seconds)
     modalities = {each.name: each.modalities for each in settings.destinations}
-    failures = []
+    failures: list[RetryableError] = []
     for destination in context.destinations(event):
         if destination.identity != "deidentified":
             raise ConfigurationError(
@@ -132,7 +134,7 @@ def on_ingested(event: Ingested, context: Context) -> None:
         try:
             report = client.send(_outgoing(event, context, modalities.get(destination.name, frozenset())))
         except RetryableError as failure:
-            failures.append(str(failure))
+            failures.append(failure)
             context.log.warning("forwarding_failed", destination=destination.name, reason=str(failure))
         else:
             context.log.info(
@@ -142,7 +144,8 @@ def on_ingested(event: Ingested, context: Context) -> None:
                 with_warning=report.with_warning,
             )
     if failures:
-        raise RetryableError("; ".join(failures))
+        unreachable = any(isinstance(failure, PeerUnreachable) for failure in failures)
+        raise (PeerUnreachable if unreachable else RetryableError)("; ".join(map(str, failures)))
 
 
 def _is_finished_job(event: Ingested) -> bool:

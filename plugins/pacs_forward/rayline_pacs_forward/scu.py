@@ -11,7 +11,7 @@ from pydicom.dataset import FileDataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
-from rayline.plugin import Destination, RetryableError
+from rayline.plugin import Destination, PeerUnreachable, RetryableError
 
 # PS3.8 §9.3.2.2: context ids are odd and below 256.
 _MAXIMUM_CONTEXTS: Final = 128
@@ -82,8 +82,8 @@ class StoreClient:
         """Send all; nothing is connected where there are none.
 
         Raises:
-            RetryableError: the peer is unreachable, refuses the association, a presentation context or an
-                instance, or stops answering. Instances sent before stay stored.
+            PeerUnreachable: the peer cannot be reached, refuses the association, or stops answering.
+            RetryableError: it refuses a presentation context or an instance. Instances sent before stay stored.
         """
         report = SendReport()
         contexts: list[tuple[str, str]] = []
@@ -121,7 +121,7 @@ class StoreClient:
             )
         except (OSError, UnicodeError):
             # pynetdicom looks the name up before it connects, and lets that failure through.
-            raise RetryableError(
+            raise PeerUnreachable(
                 f"the host name of destination {peer.name} cannot be resolved; check host and the name server"
             ) from None
         if association.is_established:
@@ -132,7 +132,7 @@ class StoreClient:
             what = "broke off or could not be reached; check host, port and that it listens"
         else:
             what = "did not answer"
-        raise RetryableError(f"destination {peer.name} {what}")
+        raise PeerUnreachable(f"destination {peer.name} {what}")
 
     def _store(self, association: Any, instance: Outgoing, report: SendReport) -> None:
         name = self._destination.name
@@ -149,10 +149,10 @@ class StoreClient:
                     f"destination {name} does not take SOP class {instance.sop_class_uid} in transfer syntax "
                     f"{instance.transfer_syntax_uid}; enable it at the PACS"
                 ) from None
-            raise RetryableError(f"destination {name} ended the association: {error}") from None
+            raise PeerUnreachable(f"destination {name} ended the association: {error}") from None
         code = status.get("Status") if status else None
         if code is None:
-            raise RetryableError(f"destination {name} did not answer a C-STORE, or broke off")
+            raise PeerUnreachable(f"destination {name} did not answer a C-STORE, or broke off")
         if code == _SUCCESS:
             report.stored += 1
         elif code in _WARNINGS:

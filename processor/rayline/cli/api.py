@@ -10,6 +10,7 @@ import typer
 
 from rayline.cli.estate import open_estate
 from rayline.errors import ConfigurationError
+from rayline.observability.metrics import CONCURRENT_VIEWERS
 from rayline.runtime import utc_now
 
 _MOST_AT_ONCE = 64  # requests; more are answered 503 at once
@@ -47,6 +48,7 @@ def _serve(
 
     from rayline.http_api.access_file import load_access_file
     from rayline.http_api.app import create_app
+    from rayline.http_api.viewers import Viewers
 
     known = load_access_file(access)
     if known.tokens and not _is_loopback(host):
@@ -54,20 +56,25 @@ def _serve(
             f"static tokens would cross the network unencrypted to {host}; listen on 127.0.0.1, or take the tokens "
             "out of the access file and let a load balancer sign people in"
         )
-    served = create_app(open_estate().triage, known.authenticator(utc_now))
+    authenticator = known.authenticator(utc_now)
+    estate = open_estate()
+    viewers = Viewers(utc_now)
+    estate.meter.watch(CONCURRENT_VIEWERS, viewers.present)
+    served = create_app(estate.triage, authenticator, viewers=viewers)
     typer.echo(f"serving http://{host}:{port}/api/v1", err=True)
     # No access log of the server's own: paths and queries may hold what somebody typed.
-    uvicorn.run(
-        served,
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        limit_concurrency=_MOST_AT_ONCE,
-        timeout_keep_alive=10,
-        timeout_graceful_shutdown=30,
-    )
+    with estate.meter.publishing():
+        uvicorn.run(
+            served,
+            host=host,
+            port=port,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            limit_concurrency=_MOST_AT_ONCE,
+            timeout_keep_alive=10,
+            timeout_graceful_shutdown=30,
+        )
 
 
 def _token(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rayline.aws import Clients
 from rayline.hashing import KeyedHash
 from rayline.instances import InstanceLedger
+from rayline.observability.meter import Meter
 from rayline.outbox import Outbox
 from rayline.quarantine import Quarantine
 from rayline.quarantining.triage import Triage, open_triage
@@ -16,7 +17,11 @@ from rayline.verification import Verifier
 
 @dataclass(frozen=True)
 class Estate:
-    """Stores and ledgers as an operator sees them."""
+    """Stores and ledgers as an operator sees them.
+
+    Attributes:
+        meter: what is measured of them; a command that runs for as long as it is needed publishes it.
+    """
 
     settings: Settings
     clients: Clients
@@ -25,6 +30,7 @@ class Estate:
     releaser: Releaser
     triage: Triage
     verifier: Verifier
+    meter: Meter
 
 
 class _NoSecret(KeyedHash):
@@ -45,7 +51,8 @@ def open_estate() -> Estate:
         ConfigurationError: a setting is missing; the message names it.
     """
     settings = load_settings()
-    clients = Clients()
+    meter = Meter(settings.site)
+    clients = Clients(meter=meter)
     ledger = InstanceLedger(
         clients.dynamodb,
         settings.image_tracking_table,
@@ -77,6 +84,7 @@ def open_estate() -> Estate:
             releaser,
             clock=utc_now,
             hashed=KeyedHash.from_secrets(secrets) if "tracking" in secrets else None,
+            meter=meter,
         ),
         verifier=Verifier(
             clients.dynamodb,
@@ -86,4 +94,5 @@ def open_estate() -> Estate:
             datastore_id=settings.datastore_id,
             clock=utc_now,
         ),
+        meter=meter,
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rayline.aws import Clients
+from rayline.observability.meter import Meter
 from rayline.settings import load_secrets, load_settings
 from rayline.supervisor import Supervisor
 
@@ -25,9 +26,10 @@ def register(app: typer.Typer) -> None:
         It runs as the task of the estate does: `rayline local exec -- rayline process` gives it the task's
         settings, secrets and short-lived credentials on this machine.
         """
-        overrides = {} if workers is None else {"workers": workers}
+        settings = load_settings(**({} if workers is None else {"workers": workers}))
+        meter = Meter(settings.site)
         supervisor = Supervisor(
-            load_settings(**overrides), load_secrets(), Clients(), verbose=context.obj["verbose"]
+            settings, load_secrets(), Clients(meter=meter), verbose=context.obj["verbose"], meter=meter
         )
         if check:
             typer.echo("plugins: " + ", ".join(supervisor.check()))

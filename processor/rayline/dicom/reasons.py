@@ -56,3 +56,11 @@ class ReasonCode(StrEnum):
     STALE_VERIFICATION = "STALE_VERIFICATION"
     # A verification names an image set, or a version of one, that did not come within a week.
     IMAGE_SET_UNKNOWN = "IMAGE_SET_UNKNOWN"
+
+
+def metric_label(reason: str) -> str:
+    """A reason as metrics are published by it: a site's plugins may have any number of their own, all ``OTHER``."""
+    return reason if reason in _CODES else "OTHER"
+
+
+_CODES = frozenset(code.value for code in ReasonCode)

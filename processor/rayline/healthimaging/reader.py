@@ -9,6 +9,8 @@ import imagecodecs
 import numpy as np
 
 from rayline.errors import RaylineError
+from rayline.observability.meter import Meter
+from rayline.observability.metrics import COMPRESSION_RATIO
 
 
 class ChecksumMismatch(RaylineError):
@@ -21,8 +23,9 @@ class FrameReader:
     Source: AWS HealthImaging developer guide, GetImageSetMetadata and GetImageFrame.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, meter: Meter | None = None) -> None:
         self._client = client
+        self._meter = meter
 
     def metadata(self, datastore_id: str, image_set_id: str, version: str | None = None) -> dict[str, Any]:
         """The image set's metadata document, of one version or the latest."""
@@ -48,7 +51,10 @@ class FrameReader:
             imageSetId=image_set_id,
             imageFrameInformation={"imageFrameId": frame_id},
         )
-        pixels = imagecodecs.htj2k_decode(response["imageFrameBlob"].read())
+        encoded = response["imageFrameBlob"].read()
+        pixels = imagecodecs.htj2k_decode(encoded)
+        if self._meter is not None:
+            self._meter.record(COMPRESSION_RATIO, pixels.nbytes / len(encoded))
         if checksum is not None and zlib.crc32(np.ascontiguousarray(pixels).tobytes()) != checksum:
             raise ChecksumMismatch(
                 f"frame {frame_id} of image set {image_set_id} does not match its checksum"

@@ -12,6 +12,7 @@ from rayline.http_api.gate import HEALTH_PATH, Gate, principal_of
 from rayline.http_api.limits import Rate, RateLimit, RequestFrame
 from rayline.http_api.problems import MEDIA_TYPE, Problem, ProblemCode, ProblemRaised, answer_problems
 from rayline.http_api.quarantine_routes import quarantine_routes
+from rayline.http_api.viewers import Viewers
 from rayline.quarantining.triage import Triage
 
 API_VERSION = "1.0.0"
@@ -24,12 +25,19 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(triage: Triage, authenticator: FirstThatKnows, *, rate: Rate = Rate()) -> FastAPI:
+def create_app(
+    triage: Triage,
+    authenticator: FirstThatKnows,
+    *,
+    rate: Rate = Rate(),
+    viewers: Viewers | None = None,
+) -> FastAPI:
     """The API of one site.
 
     Args:
         authenticator: tells who sent a request; without one there is no API.
         rate: how often one person may ask.
+        viewers: hears of everybody who passes the gate.
     """
 
     def known(request: Request) -> Principal:
@@ -80,7 +88,7 @@ def create_app(triage: Triage, authenticator: FirstThatKnows, *, rate: Rate = Ra
 
     app.openapi = described  # type: ignore[method-assign]
     answer_problems(app)
-    app.add_middleware(Gate, authenticator=authenticator, rate_limit=RateLimit(rate))
+    app.add_middleware(Gate, authenticator=authenticator, rate_limit=RateLimit(rate), viewers=viewers)
     app.add_middleware(RequestFrame)  # the outermost
     return app
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rayline.http_api.access import AuthenticationUnavailable, FirstThatKnows, NotAuthenticated, Principal
 from rayline.http_api.limits import RateLimit
 from rayline.http_api.problems import ProblemCode, problem_response
+from rayline.http_api.viewers import Viewers
 
 HEALTH_PATH = "/api/v1/health"
 
@@ -17,8 +18,16 @@ HEALTH_PATH = "/api/v1/health"
 class Gate:
     """Authenticates a request before its path or body is looked at, and remembers who sent it."""
 
-    def __init__(self, app: ASGIApp, *, authenticator: FirstThatKnows, rate_limit: RateLimit) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: FirstThatKnows,
+        rate_limit: RateLimit,
+        viewers: Viewers | None = None,
+    ) -> None:
         self._app = app
+        self._viewers = viewers
         self._authenticator = authenticator
         self._rate_limit = rate_limit
 
@@ -55,6 +64,8 @@ class Gate:
             return problem_response(
                 HTTPStatus.FORBIDDEN, ProblemCode.CROSS_SITE, "pages of other sites may change nothing here"
             )
+        if self._viewers is not None:
+            self._viewers.seen(principal.name)
         if self._rate_limit.allows(principal.name):
             return None
         return problem_response(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from rayline.dynamodb import Item, query, timestamp, to_attributes
+from rayline.observability.meter import Meter
+from rayline.observability.metrics import AUDIT_ENTRIES, AUDIT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +35,19 @@ class AuditTrail:
     """Records what people did."""
 
     def __init__(
-        self, client: "DynamoDBClient", table: str, *, site: str, clock: Callable[[], datetime]
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        site: str,
+        clock: Callable[[], datetime],
+        meter: Meter | None = None,
     ) -> None:
         self._client = client
         self._table = table
         self._site = site
         self._clock = clock
+        self._meter = meter or Meter(site, clock=clock)
 
     def record(
         self,
@@ -69,9 +78,16 @@ class AuditTrail:
             "listing": audit_listing(self._site),
             "listed_at": now,
         }
-        self._client.put_item(
-            TableName=self._table, Item=to_attributes(item), ConditionExpression="attribute_not_exists(pk)"
-        )
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=to_attributes(item),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except Exception:
+            self._meter.record(AUDIT_ERRORS)
+            raise
+        self._meter.record(AUDIT_ENTRIES)
         _log.info("audit", action=action, by=by, entry_id=entry_id, entries=entries, site=self._site)
 
     def everything(self) -> "Iterator[Item]":

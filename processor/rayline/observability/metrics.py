@@ -151,7 +151,7 @@ CONCURRENT_VIEWERS = Metric(
     "ConcurrentViewers",
     Unit.COUNT,
     "people who used the HTTP API within the last five minutes, as one process of it saw them",
-    "rayline.http_api.viewers",
+    "rayline.cli.api",
     Statistic.LEVEL,
 )
 
@@ -249,7 +249,7 @@ RECONCILER_GAPS_LEFT = Metric(
 # -- training ------------------------------------------------------------------------------------------------------
 
 _TRAINING = "rayline.stages.training"
-_EVALUATED = "rayline.stages.evaluated"
+_EVALUATED = "rayline.stages.execution_metrics"
 
 TRAININGS_STARTED = Metric("TrainingsStarted", Unit.COUNT, "training runs that were started", _TRAINING)
 EXECUTIONS_ENDED = Metric(
@@ -318,6 +318,19 @@ VERIFIED_TO_MODEL_SECONDS = Metric(
     "from the newest label that a model was made with to the model's registration",
     _EVALUATED,
     Statistic.DISTRIBUTION,
+)
+
+# -- endpoint ------------------------------------------------------------------------------------------------------
+
+PREDICTION_DRIFT = Metric(
+    "PredictionDrift",
+    Unit.NONE,
+    "population stability index of the endpoint's scores of a day against those of the test images",
+    "rayline.drift",
+    Statistic.LEVEL,
+)
+ANSWERS_COMPARED = Metric(
+    "AnswersCompared", Unit.COUNT, "answers of the endpoint that were compared so", "rayline.drift"
 )
 
 # -- DICOM gateway -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from rayline.hashing import KeyedHash
 from rayline.instances import InstanceLedger
 from rayline.observability.audit import AuditTrail
+from rayline.observability.meter import Meter
 from rayline.quarantine import Quarantine, QuarantineRecord
 from rayline.quarantining.dump import HeaderDump, dump_header
 from rayline.quarantining.emptying import Emptying
@@ -137,10 +138,12 @@ def open_triage(
     *,
     clock: Callable[[], datetime],
     hashed: KeyedHash | None = None,
+    meter: Meter | None = None,
 ) -> Triage:
     """The quarantine of the site that the settings name."""
     bucket = settings.quarantine_bucket
-    audit = AuditTrail(clients.dynamodb, settings.image_tracking_table, site=settings.site, clock=clock)
+    table = settings.image_tracking_table
+    audit = AuditTrail(clients.dynamodb, table, site=settings.site, clock=clock, meter=meter)
     return Triage(
         quarantine=quarantine,
         emptying=Emptying(clients.s3, bucket, quarantine, releaser, ledger, audit),

@@ -1,6 +1,7 @@
 """evaluated: read what the pipeline measured and registered, record it, and let plugins or a human decide."""
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -8,13 +9,17 @@ from botocore.exceptions import ClientError
 from rayline.context import HookContext
 from rayline.dynamodb import timestamp, to_attributes
 from rayline.events import Evaluated
+from rayline.instances import training_key_of
 from rayline.names import EVALUATION_PREFIX
 from rayline.notifications import ModelApproved, ModelRegistered, Notification, outbox_entries
+from rayline.observability.meter import measuring
 from rayline.plugin import API_VERSION, Approval, Evaluation, Policy, hookimpl
 from rayline.services import Services
+from rayline.stages.execution_metrics import EndedExecution, measure_execution
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
+    from mypy_boto3_sagemaker.type_defs import PipelineExecutionStepTypeDef
 
 _STATUS_OF: "dict[str, ModelApprovalStatusType]" = {"approve": "Approved", "reject": "Rejected"}
 
@@ -36,12 +41,14 @@ class EvaluatedStage:
         """Record metrics by model version and evaluation time, then approve, reject or leave it to a human."""
         arn = event.pipeline_execution_arn
         execution = self._services.clients.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-        package_arn = self._package_arn(arn)
+        steps = self._steps(arn)
+        package_arn = _package_arn(steps)
         report = self._report(arn.rsplit("/", 1)[-1])
         approval: Approval | None = None
-        approved = False
+        approval_status: str | None = None
         if package_arn is not None and report is not None:
-            approval, approved = self._decide(package_arn, report)
+            approval, approval_status = self._decide(package_arn, report)
+        approved = approval_status == "Approved"
         model_version = _model_version(package_arn, arn)
         metrics = {
             "model_version": model_version,
@@ -67,6 +74,23 @@ class EvaluatedStage:
             result={"model_version": model_version},
         )
         self._services.outbox.publish(entries)
+        with measuring():
+            model = self._services.settings.model_package_group
+            measure_execution(
+                self._services.meter,
+                model,
+                EndedExecution(
+                    status=event.status,
+                    started_at=execution["CreationTime"],
+                    ended_at=execution["LastModifiedTime"],
+                    steps=steps,
+                    approval_status=approval_status,
+                    report=report,
+                    newest_verified_at=self._newest_verified_at(
+                        execution.get("PipelineExecutionDisplayName", "")
+                    ),
+                ),
+            )
         context.log.info(
             "model_evaluated",
             execution_arn=arn,
@@ -75,16 +99,17 @@ class EvaluatedStage:
             decision=approval.decision if approval else "none",
         )
 
-    def _package_arn(self, execution_arn: str) -> str | None:
+    def _newest_verified_at(self, training_id: str) -> datetime | None:
+        key = training_key_of(self._services.settings.site, training_id)
+        run = self._services.ledger.item(key) if key else None
+        newest = run.get("newest_verified_at") if run else None
+        return datetime.fromisoformat(newest) if newest else None
+
+    def _steps(self, execution_arn: str) -> "list[PipelineExecutionStepTypeDef]":
         pages = self._services.clients.sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
             PipelineExecutionArn=execution_arn
         )
-        for page in pages:
-            for step in page["PipelineExecutionSteps"]:
-                registered = step.get("Metadata", {}).get("RegisterModel", {}).get("Arn")
-                if registered:
-                    return registered
-        return None
+        return [step for page in pages for step in page["PipelineExecutionSteps"]]
 
     def _report(self, execution_id: str) -> dict[str, Any] | None:
         """The evaluation report, None where the execution ended before it was written."""
@@ -102,8 +127,8 @@ class EvaluatedStage:
         report["metrics"] = {name: value for name, value in report["metrics"].items() if value is not None}
         return report
 
-    def _decide(self, package_arn: str, report: dict[str, Any]) -> tuple[Approval, bool]:
-        """What the plugins say, and whether the package is approved now, by them or by a human."""
+    def _decide(self, package_arn: str, report: dict[str, Any]) -> tuple[Approval, str]:
+        """What the plugins say, and the package's approval status now, by them or by a human."""
         approval = self._services.hooks().approve_model(
             Evaluation(
                 model_package_arn=package_arn,
@@ -122,7 +147,7 @@ class EvaluatedStage:
                 ModelApprovalStatus=status,
                 ApprovalDescription=approval.reason[:1024],
             )
-        return approval, status == "Approved"
+        return approval, status
 
     def _told(
         self,
@@ -150,6 +175,14 @@ class EvaluatedStage:
             reason = approved.reason if approved.decision == "approve" else ""
             told.append(ModelApproved(**fields, reason=reason))
         return told
+
+
+def _package_arn(steps: "list[PipelineExecutionStepTypeDef]") -> str | None:
+    for step in steps:
+        registered = step.get("Metadata", {}).get("RegisterModel", {}).get("Arn")
+        if registered:
+            return registered
+    return None
 
 
 def _model_version(package_arn: str | None, execution_arn: str) -> str:

@@ -6,17 +6,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rayline.context import HookContext
-from rayline.dicom.reasons import ReasonCode
-from rayline.dynamodb import timestamp
+from rayline.dicom.reasons import ReasonCode, metric_label
+from rayline.dynamodb import TransactItem, timestamp
 from rayline.errors import RetryableError
 from rayline.events import Ingested
 from rayline.healthimaging.frames import instances_in
 from rayline.healthimaging.job_results import JobResults, read_job_results, split_s3_uri
 from rayline.imports import instance_id_of
-from rayline.instances import Stage
+from rayline.instances import Stage, store_key
 from rayline.names import IMPORT_PREFIX
 from rayline.notifications import ImageIngested, ImageRejected, outbox_entries
 from rayline.objects import stored_object
+from rayline.observability.metrics import INSTANCES_IMPORTED, INSTANCES_QUARANTINED
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
@@ -73,13 +74,17 @@ class IngestedStage:
         self._services.ledger.mark_imported(
             {instance_id_of(key): image_set for key, image_set in results.image_set_of.items()}
         )
-        refused = self._quarantine_refused(bucket, prefix, results, event)
+        refused, imported_bytes = self._quarantine_refused(bucket, prefix, results, event)
         counts = {"imported": len(results.image_set_of), "refused": len(refused)}
         self._services.batches.mark_accounted(batch_id, counts)
         # Told with the end of the effect: until then all of this is repeated, and so is what is told of it.
         entries = outbox_entries([*self._ingested(event, image_sets), *refused])
         assert context.effect is not None
-        context.effect.commit([self._services.outbox.write(entry) for entry in entries])
+        counted = self._counted(len(results.image_set_of), imported_bytes)
+        context.effect.commit([*map(self._services.outbox.write, entries), counted])
+        self._services.meter.record(INSTANCES_IMPORTED, len(results.image_set_of))
+        for each in refused:
+            self._services.meter.record(INSTANCES_QUARANTINED, 1, metric_label(each.reason))
         self._services.outbox.publish(entries)
         context.log.info(
             "import_job_accounted",
@@ -90,6 +95,22 @@ class IngestedStage:
             image_sets=len(image_set_ids),
             failed=len(refused),
         )
+
+    def _counted(self, instances: int, size_bytes: int) -> TransactItem:
+        """The write that counts what HealthImaging has; one a job, so that no item is hot."""
+        return {
+            "Update": {
+                "TableName": self._services.ledger.table,
+                "Key": {"pk": {"S": store_key(self._services.settings.site)}},
+                "UpdateExpression": "SET #type = :type ADD #instances :instances, #bytes :bytes",
+                "ExpressionAttributeNames": {"#type": "type", "#instances": "instances", "#bytes": "bytes"},
+                "ExpressionAttributeValues": {
+                    ":type": {"S": "store"},
+                    ":instances": {"N": str(instances)},
+                    ":bytes": {"N": str(size_bytes)},
+                },
+            }
+        }
 
     def _described(self, datastore_id: str, image_set_ids: list[str]) -> Iterator[dict[str, Any]]:
         """What the ledger keeps of each image set, from HealthImaging's own metadata."""
@@ -142,9 +163,14 @@ class IngestedStage:
 
     def _quarantine_refused(
         self, bucket: str, prefix: str, results: JobResults, event: Ingested
-    ) -> list[ImageRejected]:
-        """Quarantine what the job refused, and what it did not mention at all. Returns what to tell of it."""
+    ) -> tuple[list[ImageRejected], int]:
+        """Quarantine what the job refused, and what it did not mention at all.
+
+        Returns:
+            What to tell of that, and the bytes of the files that were imported.
+        """
         told = []
+        imported_bytes = 0
         pages = self._services.clients.s3.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=prefix
         )
@@ -152,6 +178,7 @@ class IngestedStage:
             for entry in page.get("Contents", []):
                 key = entry["Key"]
                 if key in results.image_set_of:
+                    imported_bytes += entry["Size"]
                     continue
                 reason, explanation = _refusal(results.failures.get(key), event)
                 self._quarantine(bucket, key, reason, explanation)
@@ -164,7 +191,7 @@ class IngestedStage:
                         entry_id=instance_id_of(key),
                     )
                 )
-        return told
+        return told, imported_bytes
 
     def _quarantine(self, bucket: str, key: str, reason: ReasonCode, explanation: str) -> None:
         instance_id = instance_id_of(key)

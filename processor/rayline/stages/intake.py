@@ -14,7 +14,7 @@ from rayline.dicom.header import Header
 from rayline.dicom.identity import InstanceIdentity
 from rayline.dicom.instance import Instance
 from rayline.dicom.metadata import metadata_of
-from rayline.dicom.reasons import ReasonCode
+from rayline.dicom.reasons import ReasonCode, metric_label
 from rayline.dynamodb import CONDITION_FAILED
 from rayline.effects import CommitConflict
 from rayline.errors import RejectedEvent, RetryableError
@@ -23,6 +23,7 @@ from rayline.fingerprints import NO_CONTENT, fingerprint
 from rayline.instances import Received, Stored
 from rayline.notifications import ImageRejected, outbox_entries
 from rayline.objects import is_gone, stored_object
+from rayline.observability.metrics import BYTES_RECEIVED, INSTANCES_QUARANTINED, INSTANCES_RECEIVED
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.quarantining.received import received_keys, series_key, study_key
 from rayline.services import Services
@@ -171,6 +172,13 @@ class IntakeStage:
         except CommitConflict as conflict:
             # The file stays behind: no instance claims it, so it is deleted before its batch is imported.
             self._resolve(conflict, batch_id, received, context)
+        else:
+            self._count(received)
+
+    def _count(self, received: Received) -> None:
+        """Measure an instance of which a delivery has just been recorded for the first time."""
+        self._services.meter.record(INSTANCES_RECEIVED)
+        self._services.meter.record(BYTES_RECEIVED, received.content.size_bytes)
 
     def _resolve(
         self, conflict: CommitConflict, batch_id: str, received: Received, context: HookContext
@@ -193,6 +201,7 @@ class IntakeStage:
         if received.content.is_of(holder):
             write = self._services.ledger.duplicate_write(received, holder["instance_id"])
             context.effect.commit([write], result={"duplicate_of": holder["instance_id"]})
+            self._count(received)
             return
         raise RejectedEvent(
             ReasonCode.UID_CONFLICT, "this SOP Instance UID was received before with other content"
@@ -240,6 +249,8 @@ class IntakeStage:
             # Quarantined by an earlier delivery already, which told of it too.
             context.effect.commit(state="rejected", reason=reason)
         else:
+            self._count(received)
+            self._services.meter.record(INSTANCES_QUARANTINED, 1, metric_label(rejected.reason))
             self._services.outbox.publish([entry])
         context.log.warning("instance_quarantined", reason=rejected.reason, instance_id=received.instance_id)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,9 +12,10 @@ from rayline.dynamodb import Item, timestamp, to_attributes
 from rayline.effects import CommitConflict
 from rayline.errors import RetryableError
 from rayline.events import Verified
-from rayline.instances import VerificationState, verification_key
+from rayline.instances import VerificationState, training_id, training_key, verification_key
 from rayline.names import DATASET_PREFIX
 from rayline.notifications import PipelineTriggered, outbox_entries
+from rayline.observability.metrics import TRAININGS_STARTED
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
@@ -47,35 +49,37 @@ class TrainingStage:
         counter = ledger.item(f"COUNTER#{event.site}")
         verified = int(counter["verified"]) if counter else 0
         generation = verified // self._services.settings.verified_per_training
-        if generation == 0 or ledger.item(f"TRAINING#{event.site}#{generation}") is not None:
+        if generation == 0 or ledger.item(training_key(event.site, generation)) is not None:
             return
-        images = self._images()
+        items = list(self._verified())
+        images = [self._image(item) for item in items]
         assert context.effect is not None
         if (
             len(images) < self._services.settings.verified_per_training
             and context.effect.attempts <= _INDEX_PATIENCE
         ):
             raise RetryableError("the index of verified image sets has not caught up")
-        training_id = f"{event.site}-{generation:06d}"
-        manifest_uri = self._write_manifest(training_id, event, images)
-        execution_arn = self._start(training_id, manifest_uri)
+        name = training_id(event.site, generation)
+        manifest_uri = self._write_manifest(name, event, images)
+        execution_arn = self._start(name, manifest_uri)
         now = self._services.clock()
         triggered = PipelineTriggered(
             site=event.site,
             occurred_at=now,
-            training_id=training_id,
+            training_id=name,
             pipeline_execution_arn=execution_arn,
             images=len(images),
         )
         entries = outbox_entries([triggered])
         run = {
-            "pk": f"TRAINING#{event.site}#{generation}",
+            "pk": training_key(event.site, generation),
             "type": "training",
             "site": event.site,
-            "training_id": training_id,
+            "training_id": name,
             "manifest_uri": manifest_uri,
             "execution_arn": execution_arn,
             "images": len(images),
+            "newest_verified_at": max((item["verified_at"] for item in items), default=None),
             "created_at": timestamp(now),
         }
         put = {
@@ -92,17 +96,18 @@ class TrainingStage:
         except CommitConflict:
             # Another verification started the same run; the client request token made it the same execution.
             return
+        self._services.meter.record(TRAININGS_STARTED)
         self._services.outbox.publish(entries)
         context.log.info("training_started", execution_arn=execution_arn, files=len(images))
 
-    def _images(self) -> list[dict[str, Any]]:
+    def _verified(self) -> Iterator[Item]:
         """Verified single-frame image sets whose pixels are still those that were verified."""
-        return [
-            self._image(item)
+        return (
+            item
             for item in self._services.ledger.verified_image_sets()
             if item.get("verified_version") == item.get("version")
             and len(item.get("verified_frames", [])) == 1
-        ]
+        )
 
     def _image(self, item: Item) -> dict[str, Any]:
         frame = item["verified_frames"][0]
@@ -119,12 +124,12 @@ class TrainingStage:
             "verification_id": item["verification_id"],
         }
 
-    def _write_manifest(self, training_id: str, event: Verified, images: list[dict[str, Any]]) -> str:
+    def _write_manifest(self, name: str, event: Verified, images: list[dict[str, Any]]) -> str:
         bucket = self._services.settings.preprocessed_bucket
-        key = f"{DATASET_PREFIX}{training_id}/manifest.json"
+        key = f"{DATASET_PREFIX}{name}/manifest.json"
         manifest = {
             "schema_version": 1,
-            "training_id": training_id,
+            "training_id": name,
             "site": event.site,
             "created_at": timestamp(self._services.clock()),
             "images": images,
@@ -143,11 +148,11 @@ class TrainingStage:
                 raise
         return f"s3://{bucket}/{key}"
 
-    def _start(self, training_id: str, manifest_uri: str) -> str:
-        token = hashlib.sha256(f"{self._services.settings.pipeline_name}/{training_id}".encode()).hexdigest()
+    def _start(self, name: str, manifest_uri: str) -> str:
+        token = hashlib.sha256(f"{self._services.settings.pipeline_name}/{name}".encode()).hexdigest()
         response = self._services.clients.sagemaker.start_pipeline_execution(
             PipelineName=self._services.settings.pipeline_name,
-            PipelineExecutionDisplayName=training_id,
+            PipelineExecutionDisplayName=name,
             PipelineParameters=[{"Name": "DatasetManifestUri", "Value": manifest_uri}],
             ClientRequestToken=token,
         )

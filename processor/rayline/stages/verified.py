@@ -13,6 +13,7 @@ from rayline.errors import RejectedEvent, RetryableError
 from rayline.events import Verified
 from rayline.healthimaging.frames import frame_pins, pins_digest
 from rayline.instances import VerificationState, image_set_key, verification_key
+from rayline.observability.metrics import VERIFICATIONS
 from rayline.plugin import API_VERSION, Policy, hookimpl
 from rayline.services import Services
 
@@ -46,10 +47,12 @@ class VerifiedStage:
                 state="rejected",
                 reason=str(rejected),
             )
+            self._count(VerificationState.REFUSED)
             return
         if item.get("decided_by", "") >= _decision(event):
             # Deliveries come in any order; a later act of a radiologist was recorded first, and stands.
             context.effect.commit([self._conclude(event, VerificationState.SUPERSEDED), *self._counts(event)])
+            self._count(VerificationState.SUPERSEDED)
             return
         write = self._revoke(event) if event.action == "revoked" else self._pin(event)
         try:
@@ -58,6 +61,10 @@ class VerifiedStage:
             )
         except CommitConflict:
             raise RetryableError("the image set changed while its verification was recorded") from None
+        self._count("revoked" if event.action == "revoked" else VerificationState.RECORDED)
+
+    def _count(self, outcome: str) -> None:
+        self._services.meter.record(VERIFICATIONS, 1, str(outcome))
 
     def _accept(self, event: Verified) -> Item:
         """The image set's item, where the verification may be recorded on it.

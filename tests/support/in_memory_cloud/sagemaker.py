@@ -104,7 +104,7 @@ class InMemorySageMaker:
             if name == "Register":
                 step["Metadata"] = {"RegisterModel": {"Arn": execution.package_arn}}
             if status != "Executing":
-                step["EndTime"] = execution.modified_at
+                step["StartTime"], step["EndTime"] = execution.started_at, execution.modified_at
             steps.append(step)
         return {"PipelineExecutionSteps": steps}
 
