@@ -16,7 +16,7 @@ from rayline_infra.components.secrets import Secrets, SecretsArgs
 from rayline_infra.components.services import Services, ServicesArgs, environment_of
 from rayline_infra.components.storage import Buckets, BucketsArgs
 from rayline_infra.components.tracking import Tables, TablesArgs
-from rayline_infra.components.training import Pipeline, PipelineArgs
+from rayline_infra.components.training import Pipeline, PipelineArgs, served_model
 from rayline_infra.settings import StackSettings
 
 
@@ -98,8 +98,10 @@ class Estate(pulumi.ComponentResource):
                 self.settings.site.name,
                 self.datastore.datastore_id,
                 self.keys.arn("identified"),
-                self.topics.arn("notices"),
+                {"alarms": self.topics.arn("alarms"), "notices": self.topics.arn("notices")},
                 self.settings.processor.visibility_seconds,
+                self.settings.events,
+                self.settings.training.endpoint,
             ),
             self._child,
         )
@@ -182,6 +184,7 @@ class Estate(pulumi.ComponentResource):
             "import_role_arn": self.roles.arn("import"),
             "pipeline_name": self.training.pipeline.pipeline_name,
             "model_package_group": self.training.model_package_group.model_package_group_name,
+            "endpoint_model": served_model(self.names, self.settings.training),
             "site_profile": self.settings.site.site_profile,
             "verified_per_training": str(processor.verified_per_training),
             "batch_quiet_seconds": f"{processor.batch_quiet_seconds:g}",

@@ -59,6 +59,7 @@ IMPORT_PREFIX = "imports/"
 IMPORT_RESULT_PREFIX = "import-results/"
 DATASET_PREFIX = "datasets/"
 EVALUATION_PREFIX = "evaluations/"
+CAPTURE_PREFIX = "endpoint-capture/"  # of reports: what the endpoint answered
 API_PORT = 8443  # of an API task, with TLS from the load balancer on
 TRAIN_STEP = "Train"  # the pipeline step whose end is the event `trained`
 

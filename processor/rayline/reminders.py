@@ -51,7 +51,11 @@ class ReconcileDue(_Reminder):
     """Compare the ledgers with S3, HealthImaging and SageMaker, and repair what differs; sent by a schedule."""
 
 
-Reminder = BatchDue | StudyDue | ImportAgain | RetriesDue | ReconcileDue
+class DriftDue(_Reminder):
+    """Compare the endpoint's answers with the model's on its test images; sent by a schedule."""
+
+
+Reminder = BatchDue | StudyDue | ImportAgain | RetriesDue | ReconcileDue | DriftDue
 
 DETAIL_TYPES: Mapping[type[Reminder], str] = {
     BatchDue: "Import Batch Due",
@@ -59,6 +63,7 @@ DETAIL_TYPES: Mapping[type[Reminder], str] = {
     ImportAgain: "Import Again",
     RetriesDue: "Retries Due",
     ReconcileDue: "Reconcile Due",
+    DriftDue: "Drift Due",
 }
 _BY_DETAIL_TYPE = {detail_type: kind for kind, detail_type in DETAIL_TYPES.items()}
 

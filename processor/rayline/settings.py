@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     import_role_arn: str = Field(description="role that HealthImaging assumes to read a batch")
     pipeline_name: str = Field(description="name of the SageMaker pipeline")
     model_package_group: str = Field(description="name of the model package group")
+    endpoint_model: str = Field(
+        default="", description="group and version of the model that the endpoint serves, empty where none"
+    )
     site_profile: Path = Field(description="YAML file with the site's identity mode and plugins")
     verified_per_training: int = Field(
         default=100, ge=1, description="verified image sets that start a training"

@@ -49,6 +49,13 @@ class Pipeline(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def served_model(names: EstateNames, training: TrainingSettings) -> str:
+    """Group and version of the model that the endpoint serves, empty where it serves none."""
+    if not training.endpoint or not training.endpoint_model_version:
+        return ""
+    return f"{names.model_package_group}/{training.endpoint_model_version}"
+
+
 def pipeline_settings(training: TrainingSettings) -> PipelineSettings:
     """The stack's defaults of the pipeline's parameters."""
     return PipelineSettings(

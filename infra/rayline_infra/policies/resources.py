@@ -2,8 +2,26 @@
 
 from collections.abc import Sequence
 
-from rayline.names import IDENTIFIED_BUCKETS, BucketKind, EstateNames, RuleKind, ScheduleKind
-from rayline_infra.policies.documents import Statement, document, from_account, principals, service, tls_only
+from rayline.envelopes import API_SOURCE
+from rayline.names import (
+    IDENTIFIED_BUCKETS,
+    BucketKind,
+    EstateNames,
+    NoticeKind,
+    RoleKind,
+    RuleKind,
+    ScheduleKind,
+)
+from rayline.reminders import PROCESSOR_SOURCE
+from rayline_infra.policies.documents import (
+    EVERYONE,
+    Statement,
+    document,
+    from_account,
+    principals,
+    service,
+    tls_only,
+)
 
 
 def bucket_policy(kind: BucketKind, names: EstateNames) -> str:
@@ -23,18 +41,61 @@ def bucket_policy(kind: BucketKind, names: EstateNames) -> str:
     return document(*statements)
 
 
-def queue_policy(queue: str, names: EstateNames, rules: Sequence[RuleKind | ScheduleKind]) -> str:
-    """Let the named rules deliver to a queue, over TLS only."""
+# Who may put events on the custom bus; their own policies grant it too.
+BUS_PUBLISHERS: tuple[RoleKind, ...] = ("processor", "operator")
+
+
+def queue_policy(
+    queue: str,
+    names: EstateNames,
+    rules: Sequence[RuleKind | NoticeKind | ScheduleKind],
+    *,
+    of_the_bus: bool = False,
+) -> str:
+    """Let the named rules deliver to a queue, over TLS only.
+
+    Args:
+        of_the_bus: whether the custom bus delivers too: what it could not encrypt.
+    """
     arn = names.queue_arn(queue)
+    sources = [names.rule_arn(kind) for kind in rules]
     return document(
         Statement(
             sid="RulesMayDeliver",
             principals=service("events.amazonaws.com"),
             actions=["sqs:SendMessage"],
             resources=(arn,),
-            conditions={"ArnEquals": {"aws:SourceArn": [names.rule_arn(kind) for kind in rules]}},
+            conditions={
+                "ArnEquals": {"aws:SourceArn": [*sources, names.event_bus_arn] if of_the_bus else sources}
+            },
         ),
         tls_only(arn, actions=["sqs:*"]),
+    )
+
+
+def event_bus_policy(names: EstateNames) -> str:
+    """Let the stack's publishers put their own sources' events on the custom bus, and nobody else anything."""
+    publishers = [names.role_arn(kind) for kind in BUS_PUBLISHERS]
+    return document(
+        Statement(
+            sid="PublishersMayPut",
+            principals=principals(*publishers),
+            actions=["events:PutEvents"],
+            resources=(names.event_bus_arn,),
+            conditions={"StringEquals": {"events:source": [API_SOURCE, PROCESSOR_SOURCE]}},
+        ),
+        # Within an account either policy alone grants; this leaves it to the two of the publishers.
+        Statement(
+            sid="NobodyElse",
+            effect="Deny",
+            principals=EVERYONE,
+            actions=["events:PutEvents"],
+            resources=(names.event_bus_arn,),
+            conditions={
+                "ArnNotEquals": {"aws:PrincipalArn": publishers},
+                "Bool": {"aws:PrincipalIsAWSService": "false"},
+            },
+        ),
     )
 
 
@@ -43,10 +104,18 @@ def topic_policy(topic_arn: str, names: EstateNames) -> str:
     return document(
         Statement(
             sid="AlarmsMayPublish",
-            principals=service("cloudwatch.amazonaws.com", "events.amazonaws.com"),
+            principals=service("cloudwatch.amazonaws.com"),
             actions=["sns:Publish"],
             resources=(topic_arn,),
             conditions=from_account(names.account_id),
+        ),
+        # No condition: EventBridge sends topics no source (EventBridge user guide, "Amazon SNS permissions"), so
+        # that a statement with one would let none of its notices through.
+        Statement(
+            sid="RulesMayPublish",
+            principals=service("events.amazonaws.com"),
+            actions=["sns:Publish"],
+            resources=(topic_arn,),
         ),
         tls_only(topic_arn, actions=["sns:Publish"]),
     )

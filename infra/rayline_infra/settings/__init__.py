@@ -8,6 +8,7 @@ from rayline.errors import ConfigurationError
 from rayline_infra.settings.api import ApiSettings
 from rayline_infra.settings.audit import AuditSettings
 from rayline_infra.settings.cost import CostSettings
+from rayline_infra.settings.events import EventsSettings
 from rayline_infra.settings.gateway import GatewaySettings
 from rayline_infra.settings.loading import Reader
 from rayline_infra.settings.network import NetworkSettings
@@ -23,6 +24,7 @@ __all__ = [
     "ApiSettings",
     "AuditSettings",
     "CostSettings",
+    "EventsSettings",
     "GatewaySettings",
     "NetworkSettings",
     "ObservabilitySettings",
@@ -42,6 +44,7 @@ class StackSettings:
     stack: str
     site: SiteSettings
     network: NetworkSettings
+    events: EventsSettings
     processor: ProcessorSettings
     api: ApiSettings
     gateway: GatewaySettings
@@ -55,6 +58,7 @@ class StackSettings:
 SECTIONS: tuple[type[Section], ...] = (
     SiteSettings,
     NetworkSettings,
+    EventsSettings,
     ProcessorSettings,
     ApiSettings,
     GatewaySettings,
@@ -77,6 +81,7 @@ def load_stack_settings() -> StackSettings:
         stack=pulumi.get_stack(),
         site=reader.read(SiteSettings),
         network=reader.read(NetworkSettings),
+        events=reader.read(EventsSettings),
         processor=reader.read(ProcessorSettings),
         api=reader.read(ApiSettings),
         gateway=reader.read(GatewaySettings),

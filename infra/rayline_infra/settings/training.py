@@ -65,6 +65,12 @@ class TrainingSettings(Section):
         False,
         default=False,
     )
+    endpoint_model_version: Annotated[int, Field(ge=0)] = setting(
+        "endpointModelVersion",
+        "Approved version of the model package group that the endpoint serves; 0 serves none yet.",
+        3,
+        default=0,
+    )
     endpoint_instance_type: str = setting(
         "endpointInstanceType",
         "SageMaker instance of the endpoint.",
