@@ -77,6 +77,8 @@ def test_the_card_says_what_the_model_was_made_of(trained: Path, sides: dict[str
     assert card["dataset"]["manifest_sha256"] == sides["train"].facts.manifest_sha256
     assert card["hyperparameters"]["learning_rate"] == 0.001
     assert card["training_seconds"] > 0
+    assert len(card["epoch_seconds"]) == 6
+    assert sum(card["epoch_seconds"]) == pytest.approx(card["training_seconds"], abs=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,7 @@ def test_separable_images_are_separated(evaluated: Path, sides: dict[str, Datase
     assert document["images"] == {"train": 60, "test": 20}
     assert document["patients"] == {"train": 60, "test": 20}
     assert document["threshold"] == 0.85
+    assert len(document["epoch_seconds"]) == 6
     assert document["dataset_manifest_uri"] == "s3://p/m.json"
     matrix = np.array(document["confusion_matrix"])
     assert matrix.sum() == 20

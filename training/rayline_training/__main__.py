@@ -55,17 +55,22 @@ def _parser() -> argparse.ArgumentParser:
 def _preprocess(container: Container, parsed: argparse.Namespace) -> None:
     from rayline.aws import Clients
     from rayline.healthimaging.reader import FrameReader
-    from rayline_training.preprocess import run
+    from rayline.observability.meter import Meter
+    from rayline_training.dataset import read_manifest
+    from rayline_training.preprocess import manifest_content, run
 
-    run(
-        container.processing_input("manifest"),
-        parsed.manifest_uri,
-        FrameReader(Clients().medical_imaging),
-        {side: container.processing_output(side) for side in ("train", "test")},
-        image_size=parsed.image_size,
-        test_fraction=parsed.test_fraction,
-        seed=parsed.seed,
-    )
+    folder = container.processing_input("manifest")
+    meter = Meter(read_manifest(manifest_content(folder)).site)
+    with meter.publishing():
+        run(
+            folder,
+            parsed.manifest_uri,
+            FrameReader(Clients(meter=meter).medical_imaging, meter=meter),
+            {side: container.processing_output(side) for side in ("train", "test")},
+            image_size=parsed.image_size,
+            test_fraction=parsed.test_fraction,
+            seed=parsed.seed,
+        )
 
 
 def _train(container: Container) -> None:

@@ -64,6 +64,8 @@ def evaluation_document(
         "dataset_manifest_uri": facts.dataset_manifest_uri,
         "manifest_sha256": facts.manifest_sha256,
         "training_seconds": model.card["training_seconds"],
+        # A model that was packed before training told of its epochs can still be evaluated.
+        "epoch_seconds": model.card.get("epoch_seconds", []),
     }
 
 

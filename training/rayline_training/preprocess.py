@@ -116,6 +116,20 @@ def preprocess(
     }
 
 
+def manifest_content(folder: Path) -> bytes:
+    """The one manifest in a folder.
+
+    Raises:
+        ConfigurationError: the folder does not hold exactly one file.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if len(files) != 1:
+        raise ConfigurationError(
+            f"{len(files)} files in {folder}; point DatasetManifestUri at one manifest.json"
+        )
+    return files[0].read_bytes()
+
+
 def run(
     manifest_folder: Path,
     manifest_uri: str,
@@ -131,13 +145,8 @@ def run(
     Raises:
         ConfigurationError: see ``preprocess``; also when the folder does not hold exactly one file.
     """
-    files = sorted(path for path in manifest_folder.rglob("*") if path.is_file())
-    if len(files) != 1:
-        raise ConfigurationError(
-            f"{len(files)} files in {manifest_folder}; point DatasetManifestUri at one manifest.json"
-        )
     sides = preprocess(
-        files[0].read_bytes(),
+        manifest_content(manifest_folder),
         manifest_uri,
         reader,
         image_size=image_size,

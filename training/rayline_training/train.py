@@ -5,7 +5,7 @@ Nothing here sees the test images: epochs are fixed beforehand and no weights ar
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +83,7 @@ class _Progress:
     epochs_done: int = 0
     averaged: int = 0
     seconds: float = 0.0
+    epoch_seconds: list[float] = field(default_factory=list)
 
 
 class Trainer:
@@ -141,6 +142,11 @@ class Trainer:
         """Wall time of all epochs so far, interruptions left out."""
         return self._progress.seconds
 
+    @property
+    def epoch_seconds(self) -> tuple[float, ...]:
+        """Wall time of each epoch that was trained; of one that an interruption lost, the time of its repetition."""
+        return tuple(self._progress.epoch_seconds)
+
     def fit(self) -> torch.nn.Module:
         """Train all epochs that no checkpoint holds; return the network with averaged weights, on the CPU."""
         self._resume()
@@ -182,6 +188,7 @@ class Trainer:
             self._add_to_average()
         seconds = self._clock() - started
         self._progress.seconds += seconds
+        self._progress.epoch_seconds.append(seconds)
         self._say(
             epoch_line(
                 epoch + 1, self._hyperparameters.epochs, total_loss / seen, right / seen, rate, seconds
@@ -263,12 +270,15 @@ def run(
     trainer = Trainer(side, hyperparameters, checkpoints, say=say, clock=clock)
     network = trainer.fit()
     torch.save(network.state_dict(), model_folder / WEIGHTS_FILE)
-    card = model_card(side.facts, hyperparameters, trainer.training_seconds)
+    card = model_card(side.facts, hyperparameters, trainer.training_seconds, trainer.epoch_seconds)
     (model_folder / CARD_FILE).write_text(json.dumps(card, indent=1, sort_keys=True))
 
 
 def model_card(
-    facts: DatasetFacts, hyperparameters: Hyperparameters, training_seconds: float
+    facts: DatasetFacts,
+    hyperparameters: Hyperparameters,
+    training_seconds: float,
+    epoch_seconds: Sequence[float],
 ) -> dict[str, Any]:
     """What a reader of the model needs: input, classes, data set, recipe."""
     return {
@@ -282,5 +292,6 @@ def model_card(
         "hyperparameters": asdict(hyperparameters),
         "optimizer": "Adam, one-cycle schedule, weights averaged over the last quarter of the epochs",
         "training_seconds": round(training_seconds, 3),
+        "epoch_seconds": [round(seconds, 3) for seconds in epoch_seconds],
         "torch_version": str(torch.__version__),
     }
