@@ -245,6 +245,7 @@ RULES: Mapping[str, Rule] = {
         "id": "{name}",
         "arn": "arn:aws:events:{region}:{account}:event-bus/{name}",
     },
+    "aws:cloudwatch/eventBusPolicy:EventBusPolicy": {"id": "{eventBusName}"},
     "aws:cloudwatch/eventRule:EventRule": {
         "id": lambda facts: f"{facts.get('eventBusName', 'default')}/{facts['name']}",
         "arn": lambda facts: (

@@ -19,7 +19,13 @@ class EventBusAdapter:
 
     def put(self, inputs: Inputs, existing_id: str | None) -> Made:
         name = inputs["name"]
+        settings: dict[str, Any] = {"Description": inputs.get("description", "")}
+        if "kmsKeyIdentifier" in inputs:
+            settings["KmsKeyIdentifier"] = inputs["kmsKeyIdentifier"]
+        if letter := inputs.get("deadLetterConfig"):
+            settings["DeadLetterConfig"] = {"Arn": letter["arn"]}
         tolerate(TAKEN, lambda: self._events.create_event_bus(Name=name, Tags=tag_list(inputs)))
+        self._events.update_event_bus(Name=name, **settings)
         return Made(name, {"arn": self._events.describe_event_bus(Name=name)["Arn"]})
 
     def exists(self, resource_id: str, inputs: Inputs) -> bool:
@@ -75,6 +81,11 @@ class EventTargetAdapter:
         target: dict[str, Any] = {"Id": inputs["targetId"], "Arn": inputs["arn"]}
         if inputs.get("input"):
             target["Input"] = inputs["input"]
+        if transformer := inputs.get("inputTransformer"):
+            target["InputTransformer"] = {
+                "InputPathsMap": transformer.get("inputPaths", {}),
+                "InputTemplate": transformer["inputTemplate"],
+            }
         if letter := inputs.get("deadLetterConfig"):
             target["DeadLetterConfig"] = {"Arn": letter["arn"]}
         if retry := inputs.get("retryPolicy"):

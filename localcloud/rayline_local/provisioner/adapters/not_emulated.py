@@ -19,6 +19,9 @@ NOT_EMULATED: Mapping[str, str] = {
     "aws:appautoscaling/target:Target": NO_SERVICE.format("Application Auto Scaling"),
     "aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration": NO_SERVICE.format("chat applications"),
     "aws:chatbot/teamsChannelConfiguration:TeamsChannelConfiguration": NO_SERVICE.format("chat applications"),
+    "aws:cloudwatch/eventBusPolicy:EventBusPolicy": (
+        "MiniStack keeps single grants of a bus and no document, and judges PutEvents by neither"
+    ),
     "aws:guardduty/detector:Detector": NO_SERVICE.format("GuardDuty"),
     "aws:guardduty/detectorFeature:DetectorFeature": NO_SERVICE.format("GuardDuty"),
     "aws:xray/group:Group": NO_SERVICE.format("X-Ray"),
