@@ -5,18 +5,29 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from rayline.names import EstateNames
+from rayline.names import EstateNames, ServiceKind
+from rayline_infra.components.cluster import Cluster, ClusterArgs
 from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArgs
 from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
 from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
 from rayline_infra.components.network import Network, NetworkArgs
-from rayline_infra.components.observability import Alarms, AlarmsArgs, Topics, TopicsArgs
+from rayline_infra.components.observability import Alarms, AlarmsArgs, Places, Topics, TopicsArgs, named_places
+from rayline_infra.components.processor_service import ProcessorService, ProcessorServiceArgs
+from rayline_infra.components.registry import Registry, RegistryArgs
+from rayline_infra.components.replication import (
+    Replication,
+    ReplicationArgs,
+    ReplicationRoles,
+    ReplicationRolesArgs,
+)
 from rayline_infra.components.secrets import Secrets, SecretsArgs
-from rayline_infra.components.services import Services, ServicesArgs, environment_of
+from rayline_infra.components.services import Placement
 from rayline_infra.components.storage import Buckets, BucketsArgs
+from rayline_infra.components.tasks import TaskRoles, environment_of
 from rayline_infra.components.tracking import Tables, TablesArgs
 from rayline_infra.components.training import Pipeline, PipelineArgs, served_model
+from rayline_infra.policies.replication import Copies
 from rayline_infra.settings import StackSettings
 
 
@@ -57,9 +68,16 @@ class Estate(pulumi.ComponentResource):
             ),
             self._child,
         )
+        storage = self.settings.storage
+        self.copies = Copies(storage.original_archive, storage.replica_region)
+        self.replication_roles = ReplicationRoles(
+            "replication-roles", ReplicationRolesArgs(self.names, self.copies), self._child
+        )
         # KMS refuses a key policy that names a role which does not exist yet.
         self.keys = Keys(
-            "keys", KeysArgs(self.names), pulumi.ResourceOptions(parent=self, depends_on=[self.roles])
+            "keys",
+            KeysArgs(self.names, self.copies, storage.key_deletion_days),
+            pulumi.ResourceOptions(parent=self, depends_on=[self.roles, self.replication_roles]),
         )
 
     def _store(self) -> None:
@@ -69,10 +87,24 @@ class Estate(pulumi.ComponentResource):
             "buckets",
             BucketsArgs(
                 self.names,
-                keys.arn("identified"),
-                keys.arn("deidentified"),
+                keys,
+                self.copies,
                 settings.storage,
+                settings.audit,
                 settings.site.deletion_protection,
+            ),
+            self._child,
+        )
+        self.replication = Replication(
+            "replication",
+            ReplicationArgs(
+                self.names,
+                self.copies,
+                self.replication_roles,
+                self.buckets.versioned(),
+                self.buckets.versioned_replicas(),
+                {zone: keys.arn(zone) for zone in self.copies.zones},
+                {zone: keys.replica_arn(zone) for zone in self.copies.zones},
             ),
             self._child,
         )
@@ -81,7 +113,12 @@ class Estate(pulumi.ComponentResource):
         )
         self.secrets = Secrets(
             "secrets",
-            SecretsArgs(self.names, keys.arn("secrets"), settings.storage.secret_recovery_days),
+            SecretsArgs(
+                self.names,
+                keys.arn("secrets"),
+                settings.storage.secret_recovery_days,
+                settings.storage.plugin_secrets,
+            ),
             self._child,
         )
         self.datastore = Datastore(
@@ -138,29 +175,62 @@ class Estate(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, depends_on=[self.grants]),
         )
         self.environment = environment_of(self._processor_fields())
-        self.services = Services(
-            "services",
-            ServicesArgs(
-                names=self.names,
-                processor=self.settings.processor,
-                task_role_arn=self.roles.arn("processor"),
-                execution_role_arn=self.roles.arn("execution"),
+        self._serve()
+
+    def _serve(self) -> None:
+        """What runs in containers."""
+        settings, names = self.settings, self.names
+        self.registry = Registry(
+            "registry", RegistryArgs(names, self.keys.arn("deidentified")), self._child
+        )
+        self.cluster = Cluster("cluster", ClusterArgs(names), self._child)
+        collector_tag = settings.processor.collector_image_tag
+        collector_image = self.registry.image("collector", collector_tag) if collector_tag else None
+        # A task that starts before its role may read secrets, or has a way to them, is rolled back.
+        ready = [self.network, self.grants, self.cluster]
+        self.processor = ProcessorService(
+            "processor",
+            ProcessorServiceArgs(
+                names=names,
+                processor=settings.processor,
+                placement=self._placement("processor"),
+                roles=self._task_roles("processor"),
+                image=self.registry.image("processor", settings.processor.image_tag),
+                collector_image=collector_image,
                 logs_key_arn=self.keys.arn("logs"),
-                log_days=self.settings.storage.log_days,
+                log_days=settings.storage.log_days,
                 environment=self.environment,
                 secrets={
                     "RAYLINE_SECRET_TRACKING": self.secrets.arn("tracking"),
                     "RAYLINE_SECRET_DEID": self.secrets.arn("deid"),
+                    **self.secrets.of_plugins(),
                 },
             ),
             self._child,
+            depends_on=ready,
         )
+
+    def _placement(self, kind: ServiceKind) -> Placement:
+        return Placement(
+            cluster_arn=self.cluster.arn,
+            subnet_ids=self.network.private_subnet_ids,
+            security_group_id=self.network.security_group_id(kind),
+        )
+
+    def _task_roles(self, kind: ServiceKind) -> TaskRoles:
+        return TaskRoles(self.roles.arn(kind), self.roles.arn("execution"))
 
     def _observe(self) -> None:
         """What tells people that something needs them."""
+        settings = self.settings.observability
+        places = self._places()
         self.alarms = Alarms(
-            "alarms", AlarmsArgs(self.names, self.settings.site.name, self.topics.arn("alarms")), self._child
+            "alarms", AlarmsArgs(self.names, settings, places, self.topics.arns()), self._child
         )
+
+    def _places(self) -> Places:
+        """What metrics call the resources that dashboards and alarms watch."""
+        return {**named_places(self.names, self.settings.site.name)}
 
     def _processor_fields(self) -> Mapping[str, pulumi.Input[str]]:
         processor = self.settings.processor
@@ -220,7 +290,7 @@ class Estate(pulumi.ComponentResource):
             "import_role_arn": self.roles.arn("import"),
             "pipeline_name": self.training.pipeline.pipeline_name,
             "model_package_group": self.training.model_package_group.model_package_group_name,
-            "processor_task_definition_arn": self.services.task_definition.arn,
+            "processor_task_definition_arn": self.processor.task_definition.arn,
             "processor_role_arn": self.roles.arn("processor"),
             "training_role_arn": self.roles.arn("training"),
             "operator_role_arn": self.roles.arn("operator"),

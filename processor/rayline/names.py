@@ -53,6 +53,9 @@ SERVICE_BUCKETS: tuple[ServiceBucket, ...] = ("viewer", "logs", "access-logs")
 REPLICATED_BUCKETS: tuple[ReplicatedBucket, ...] = ("archive", "models", "reports")
 
 UPLOAD_PREFIX = "upload/"
+# The reconciler tags an original of which HealthImaging has the image; only what is tagged expires.
+UPLOAD_STATE_TAG = "rayline-state"
+UPLOAD_IMPORTED = "imported"
 RELEASED_FOLDER = "released/"
 INDEX_FOLDER = "index"  # of quarantine: all that may be read there by those who may not see patients
 IMPORT_PREFIX = "imports/"
@@ -333,13 +336,9 @@ class EstateNames:
         """An SNS topic: alarms that somebody must see to now, and notices that can wait for the day."""
         return f"{self.prefix}-{kind}"
 
-    def alarm(self, kind: AlarmKind | CompositeKind) -> str:
-        """Name of a CloudWatch alarm."""
-        return f"{self.prefix}-{kind}"
-
-    def burn_alarm(self, kind: ObjectiveKind, pace: str) -> str:
-        """Name of an alarm that an objective's error budget burns at a pace."""
-        return f"{self.prefix}-{kind}-{pace}"
+    def alarm_arn(self, name: str) -> str:
+        """ARN of an alarm by what follows the stack's prefix in its name."""
+        return f"arn:aws:cloudwatch:{self.region}:{self.account_id}:alarm:{self.prefix}-{name}"
 
     def dashboard(self, kind: DashboardKind) -> str:
         """Name of a CloudWatch dashboard."""

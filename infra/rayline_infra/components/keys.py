@@ -1,4 +1,4 @@
-"""KMS keys: one per zone and purpose."""
+"""KMS keys: one per zone and purpose, and one per zone in the region that copies go to."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,17 @@ import pulumi
 import pulumi_aws as aws
 
 from rayline.names import EstateNames
-from rayline_infra.policies.keys import KEY_KINDS, KeyKind, key_policy
+from rayline_infra.policies.keys import KEY_KINDS, KeyKind, key_policy, replica_key_policy
+from rayline_infra.policies.replication import Copies, Zone
 
 PURPOSES: dict[KeyKind, str] = {
-    "identified": "uploads, quarantine, event queue and event archive: what may name a patient",
+    "identified": "uploads, quarantine, originals, event queue and event archive: what may name a patient",
     "deidentified": "import batches, image sets, training data, models and reports",
     "tracking": "the ledgers",
-    "logs": "logs and alarms",
-    "secrets": "the processor's secrets",
+    "logs": "logs, the audit trail and alarms",
+    "secrets": "the secrets of the processor and of the site's plugins",
 }
+ROTATION_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class KeysArgs:
     """What the keys need to know; key policies name roles, which must exist first."""
 
     names: EstateNames
+    copies: Copies
+    deletion_days: int
 
 
 class Keys(pulumi.ComponentResource):
@@ -29,24 +33,23 @@ class Keys(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:keys:Keys", name, None, opts)
-        self._keys: dict[KeyKind, aws.kms.Key] = {}
-        for kind in KEY_KINDS:
-            key = aws.kms.Key(
-                f"{kind}-key",
-                description=f"rayline {args.names.stack}: {PURPOSES[kind]}",
-                policy=key_policy(kind, args.names),
-                enable_key_rotation=True,
-                deletion_window_in_days=30,
-                tags={"Name": f"{args.names.prefix}-{kind}"},
-                opts=pulumi.ResourceOptions(parent=self),
+        self._args = args
+        self._keys = {
+            kind: self._declare(
+                kind, PURPOSES[kind], key_policy(kind, args.names, args.copies), args.names.region
             )
-            aws.kms.Alias(
-                f"{kind}-key-alias",
-                name=f"alias/{args.names.prefix}-{kind}",
-                target_key_id=key.key_id,
-                opts=pulumi.ResourceOptions(parent=self),
+            for kind in KEY_KINDS
+        }
+        # A key of its own, not a multi-Region one: what opens the copies opens nothing at home.
+        self._replicas: dict[Zone, aws.kms.Key] = {
+            zone: self._declare(
+                f"{zone}-replica",
+                f"copies of the {zone} zone",
+                replica_key_policy(zone, args.names),
+                args.copies.replica_region,
             )
-            self._keys[kind] = key
+            for zone in args.copies.zones_abroad
+        }
         self.register_outputs({})
 
     def arn(self, kind: KeyKind) -> pulumi.Output[str]:
@@ -59,3 +62,29 @@ class Keys(pulumi.ComponentResource):
         return pulumi.Output.all(*(self._keys[kind].arn for kind in kinds)).apply(
             lambda arns: dict(zip(kinds, arns, strict=True))
         )
+
+    def replica_arn(self, zone: Zone) -> pulumi.Output[str]:
+        """ARN of a zone's key in the other region; an empty text where nothing of it goes there."""
+        return self._replicas[zone].arn if zone in self._replicas else pulumi.Output.from_input("")
+
+    def _declare(self, name: str, purpose: str, policy: str, region: str) -> aws.kms.Key:
+        names = self._args.names
+        key = aws.kms.Key(
+            f"{name}-key",
+            region=region,
+            description=f"rayline {names.stack}: {purpose}",
+            policy=policy,
+            enable_key_rotation=True,
+            rotation_period_in_days=ROTATION_DAYS,
+            deletion_window_in_days=self._args.deletion_days,
+            tags={"Name": f"{names.prefix}-{name}"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.kms.Alias(
+            f"{name}-key-alias",
+            region=region,
+            name=f"alias/{names.prefix}-{name}",
+            target_key_id=key.key_id,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return key

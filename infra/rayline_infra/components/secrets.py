@@ -1,11 +1,14 @@
 """Secrets Manager secrets: declared here, valued by whoever runs the estate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from rayline.environment import SECRET_PREFIX
 from rayline.names import EstateNames, SecretKind
+from rayline_infra.policies.secrets import secret_policy
 
 PURPOSES: dict[SecretKind, str] = {
     "tracking": "key of the hashes that stand for identifiers in logs, ledgers and events",
@@ -15,28 +18,32 @@ PURPOSES: dict[SecretKind, str] = {
 
 @dataclass(frozen=True)
 class SecretsArgs:
-    """Names and key of the secrets."""
+    """Names and key of the secrets, and the plugins that have one."""
 
     names: EstateNames
     key_arn: pulumi.Input[str]
     recovery_days: int
+    plugins: Sequence[str]
 
 
 class Secrets(pulumi.ComponentResource):
-    """The secrets without their values, which never pass through Pulumi or its state."""
+    """The secrets without their values, which never pass through Pulumi or its state.
+
+    A value is put, and rotated, by ``aws secretsmanager put-secret-value``; new tasks get the new one. The tracking
+    and de-identification secrets must not change: what was hashed and mapped with them would no longer match.
+    """
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:secrets:Secrets", name, None, opts)
+        self._args = args
         self._secrets = {
-            kind: aws.secretsmanager.Secret(
-                f"{kind}-secret",
-                name=args.names.secret(kind),
-                description=purpose,
-                kms_key_id=args.key_arn,
-                recovery_window_in_days=args.recovery_days,
-                opts=pulumi.ResourceOptions(parent=self),
+            kind: self._declare(kind, args.names.secret(kind), purpose) for kind, purpose in PURPOSES.items()
+        }
+        self._plugins = {
+            plugin: self._declare(
+                f"plugin-{plugin}", args.names.plugin_secret(plugin), "of one of the site's plugins"
             )
-            for kind, purpose in PURPOSES.items()
+            for plugin in args.plugins
         }
         self.register_outputs({})
 
@@ -46,4 +53,31 @@ class Secrets(pulumi.ComponentResource):
 
     def arns(self) -> list[pulumi.Output[str]]:
         """ARNs of all secrets."""
-        return [secret.arn for secret in self._secrets.values()]
+        return [secret.arn for secret in (*self._secrets.values(), *self._plugins.values())]
+
+    def of_plugins(self) -> dict[str, pulumi.Output[str]]:
+        """ARNs of the plugins' secrets, by the variable that the processor gets each as."""
+        return {variable_of(plugin): secret.arn for plugin, secret in self._plugins.items()}
+
+    def _declare(self, name: str, full_name: str, purpose: str) -> aws.secretsmanager.Secret:
+        secret = aws.secretsmanager.Secret(
+            f"{name}-secret",
+            name=full_name,
+            description=purpose,
+            kms_key_id=self._args.key_arn,
+            recovery_window_in_days=self._args.recovery_days,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.secretsmanager.SecretPolicy(
+            f"{name}-secret-policy",
+            secret_arn=secret.arn,
+            policy=secret_policy(self._args.names),
+            block_public_policy=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return secret
+
+
+def variable_of(plugin: str) -> str:
+    """The environment variable of a plugin's secret: ``RAYLINE_SECRET_PACS_TLS`` of ``pacs-tls``."""
+    return f"{SECRET_PREFIX}{plugin.upper().replace('-', '_')}"

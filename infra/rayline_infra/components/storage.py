@@ -1,34 +1,41 @@
-"""S3 buckets of the identified and the de-identified zone."""
+"""S3 buckets: those of the identified and the de-identified zone, their copies, and the estate's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
 from rayline.names import (
     DEIDENTIFIED_BUCKETS,
     IDENTIFIED_BUCKETS,
-    IMPORT_PREFIX,
+    REPLICATED_BUCKETS,
     BucketKind,
     EstateNames,
+    ReplicatedBucket,
 )
-from rayline_infra.policies.resources import bucket_policy
-from rayline_infra.settings import StorageSettings
+from rayline_infra.components.bucket import BucketArgs, DeclaredBucket, declare_bucket
+from rayline_infra.components.keys import Keys
+from rayline_infra.components.lifecycles import lifecycle
+from rayline_infra.policies.buckets import bucket_policy, replica_policy
+from rayline_infra.policies.replication import Copies, Zone
+from rayline_infra.settings import AuditSettings, StorageSettings
 
-LifecycleRule = aws.s3.BucketLifecycleConfigurationRuleArgs
-NONCURRENT_DAYS = 30
-UNFINISHED_UPLOAD_DAYS = 7
+ZONE_OF_REPLICA: Mapping[ReplicatedBucket, Zone] = {
+    "archive": "identified",
+    "models": "deidentified",
+    "reports": "deidentified",
+}
 
 
 @dataclass(frozen=True)
 class BucketsArgs:
-    """Names, the zones' keys, and how long objects are kept."""
+    """Names, keys, what is copied, and how long objects are kept."""
 
     names: EstateNames
-    identified_key_arn: pulumi.Input[str]
-    deidentified_key_arn: pulumi.Input[str]
-    retention: StorageSettings
+    keys: Keys
+    copies: Copies
+    storage: StorageSettings
+    audit: AuditSettings
     deletion_protection: bool
 
 
@@ -38,123 +45,78 @@ class Buckets(pulumi.ComponentResource):
     def __init__(self, name: str, args: BucketsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:storage:Buckets", name, None, opts)
         self._args = args
-        self._buckets: dict[BucketKind, aws.s3.Bucket] = {}
+        self._buckets: dict[BucketKind, DeclaredBucket] = {}
+        self._replicas: dict[ReplicatedBucket, DeclaredBucket] = {}
+        # S3 and load balancers deliver only where S3's own keys encrypt and nothing is locked (their user guides).
+        self._declare("access-logs", None)
+        self._declare("logs", args.keys.arn("logs"))
+        # Public pages: CloudFront reads them, and gets no key of ours.
+        self._declare("viewer", None)
         for identified in IDENTIFIED_BUCKETS:
-            if identified != "archive" or args.retention.original_archive:
-                self._declare(identified, args.identified_key_arn)
+            if identified != "archive" or args.copies.original_archive:
+                self._declare(identified, args.keys.arn("identified"))
         for deidentified in DEIDENTIFIED_BUCKETS:
-            self._declare(deidentified, args.deidentified_key_arn)
-        # Only uploads start work; the other buckets' writes are the estate's own and would echo.
-        aws.s3.BucketNotification(
-            "uploads-notification",
-            bucket=self.name("uploads"),
-            eventbridge=True,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+            self._declare(deidentified, args.keys.arn("deidentified"))
+        abroad = {copy.kept_as for zone in args.copies.zones for copy in args.copies.of(zone) if copy.abroad}
+        for kind in REPLICATED_BUCKETS:
+            if kind in abroad:
+                self._declare_replica(kind)
         self.register_outputs({})
 
     def name(self, kind: BucketKind) -> pulumi.Output[str]:
         """Name of a bucket, known once the bucket exists."""
-        return self._buckets[kind].bucket
+        return self._buckets[kind].bucket.bucket
 
-    def _declare(self, kind: BucketKind, key_arn: pulumi.Input[str]) -> None:
+    def declared(self, kind: BucketKind) -> DeclaredBucket:
+        """A bucket with its policy, for those that must not write before that stands."""
+        return self._buckets[kind]
+
+    def versioned(self) -> dict[BucketKind, pulumi.Output[str]]:
+        """Names of all buckets, known once each keeps versions."""
+        return {kind: each.versioning.bucket for kind, each in self._buckets.items()}
+
+    def versioned_replicas(self) -> dict[ReplicatedBucket, pulumi.Output[str]]:
+        """Names of the buckets in the other region, known once each keeps versions."""
+        return {kind: each.versioning.bucket for kind, each in self._replicas.items()}
+
+    def _declare(self, kind: BucketKind, key_arn: pulumi.Output[str] | None) -> None:
         args = self._args
-        child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(
+        in_a_zone = kind in (*IDENTIFIED_BUCKETS, *DEIDENTIFIED_BUCKETS)
+        self._buckets[kind] = declare_bucket(
             kind,
-            bucket=args.names.bucket(kind),
-            force_destroy=False,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.deletion_protection),
-        )
-        self._buckets[kind] = bucket
-        aws.s3.BucketOwnershipControls(
-            f"{kind}-ownership",
-            bucket=bucket.bucket,
-            rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-            opts=child,
-        )
-        public_access = aws.s3.BucketPublicAccessBlock(
-            f"{kind}-public-access",
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        versioning = aws.s3.BucketVersioning(
-            f"{kind}-versioning",
-            bucket=bucket.bucket,
-            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=child,
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{kind}-encryption",
-            bucket=bucket.bucket,
-            rules=[
-                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                    apply_server_side_encryption_by_default=(
-                        aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                            sse_algorithm="aws:kms", kms_master_key_id=key_arn
-                        )
-                    ),
-                    # One data key per bucket and time window instead of one per object: fewer KMS requests.
-                    bucket_key_enabled=True,
-                )
-            ],
-            opts=child,
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            f"{kind}-lifecycle",
-            bucket=bucket.bucket,
-            rules=self._lifecycle(kind),
-            # S3 refuses rules on noncurrent versions while versioning is still being set.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
-        )
-        aws.s3.BucketPolicy(
-            f"{kind}-policy",
-            bucket=bucket.bucket,
-            policy=bucket_policy(kind, args.names),
-            # S3 answers 409 to a policy and a public access block set at the same time.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[public_access]),
+            BucketArgs(
+                name=args.names.bucket(kind),
+                key_arn=key_arn,
+                policy=_policy(lambda key: bucket_policy(kind, args.names, key), key_arn),
+                rules=lifecycle(kind, args.storage, args.audit),
+                protected=args.deletion_protection,
+                region=args.names.region,
+                logged_to=self._buckets["access-logs"].policy if kind != "access-logs" else None,
+                # Rules name the buckets that they are about, so that one more announces and nothing echoes.
+                announced=in_a_zone,
+                locked_years=args.audit.audit_years if kind == "logs" and args.audit.object_lock else 0,
+            ),
+            self,
         )
 
-    def _lifecycle(self, kind: BucketKind) -> Sequence[LifecycleRule]:
-        rules = [
-            LifecycleRule(
-                id="remove-leftovers",
-                status="Enabled",
-                filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-                abort_incomplete_multipart_upload=(
-                    aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                        days_after_initiation=UNFINISHED_UPLOAD_DAYS
-                    )
-                ),
-                noncurrent_version_expiration=(
-                    aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                        noncurrent_days=NONCURRENT_DAYS
-                    )
-                ),
-            )
-        ]
-        retention = self._args.retention
-        if kind == "uploads":
-            rules.append(_expire("expire-uploads", "", retention.upload_days))
-        elif kind == "quarantine":
-            rules.append(_expire("expire-quarantine", "", retention.quarantine_days))
-        elif kind == "imports":
-            # HealthImaging has the images by then; its result manifests stay as evidence.
-            rules.append(_expire("expire-batches", IMPORT_PREFIX, retention.batch_days))
-        elif kind == "preprocessed":
-            # Manifests under datasets/ stay: they say what a model was trained on.
-            rules.append(_expire("expire-training-images", "preprocessed/", retention.batch_days))
-        return rules
+    def _declare_replica(self, kind: ReplicatedBucket) -> None:
+        args = self._args
+        key_arn = args.keys.replica_arn(ZONE_OF_REPLICA[kind])
+        self._replicas[kind] = declare_bucket(
+            f"{kind}-replica",
+            BucketArgs(
+                name=args.names.replica(kind),
+                key_arn=key_arn,
+                policy=_policy(lambda key: replica_policy(kind, args.names, key), key_arn),
+                rules=lifecycle(kind, args.storage, args.audit),
+                protected=args.deletion_protection,
+                region=args.copies.replica_region,
+                # S3 logs to buckets of the same region only; CloudTrail's data events tell who called this one.
+                logged_to=None,
+            ),
+            self,
+        )
 
 
-def _expire(rule_id: str, prefix: str, days: int) -> LifecycleRule:
-    return LifecycleRule(
-        id=rule_id,
-        status="Enabled",
-        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
-        expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
-    )
+def _policy(of_key: Callable[[str], str], key_arn: pulumi.Output[str] | None) -> pulumi.Input[str]:
+    return of_key("") if key_arn is None else key_arn.apply(of_key)

@@ -6,7 +6,7 @@ and by the role's own policy together.
 
 from typing import Literal
 
-from rayline.names import EstateNames, RoleKind
+from rayline.names import EstateNames, RoleKind, TrailKind
 from rayline_infra.policies.documents import (
     Statement,
     account_root,
@@ -15,12 +15,14 @@ from rayline_infra.policies.documents import (
     principals,
     service,
 )
+from rayline_infra.policies.replication import ROLE_OF_ZONE, Copies, Zone
 
 KeyKind = Literal["identified", "deidentified", "tracking", "logs", "secrets"]
 KEY_KINDS: tuple[KeyKind, ...] = ("identified", "deidentified", "tracking", "logs", "secrets")
 
 DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
 ENCRYPT_AND_DECRYPT = (*DECRYPT, "kms:GenerateDataKey*")
+COPY = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey")
 
 # In a key policy the resource is the key itself, which AWS spells "*".
 THIS_KEY = ("*",)
@@ -36,22 +38,35 @@ KEY_READERS: dict[KeyKind, tuple[RoleKind, ...]] = {
 # The uploader can read no object; completing a multipart upload needs kms:Decrypt (S3 user guide).
 # The operator uploads again what leaves quarantine.
 KEY_WRITERS: dict[KeyKind, tuple[RoleKind, ...]] = {
-    "identified": ("processor", "operator", "uploader"),
+    "identified": ("processor", "api", "gateway", "operator", "uploader"),
     "deidentified": ("processor", "import", "training"),
-    "tracking": ("processor", "operator"),
+    "tracking": ("processor", "api", "operator"),
     "logs": (),
     "secrets": (),
 }
 
 
-def key_policy(kind: KeyKind, names: EstateNames) -> str:
+def key_policy(kind: KeyKind, names: EstateNames, copies: Copies) -> str:
     """The key policy of one of the estate's keys."""
     statements = [_administration(names)]
     if KEY_READERS[kind]:
         statements.append(_use("RolesMayDecrypt", KEY_READERS[kind], DECRYPT, names))
     if KEY_WRITERS[kind]:
         statements.append(_use("RolesMayEncryptAndDecrypt", KEY_WRITERS[kind], ENCRYPT_AND_DECRYPT, names))
+    if kind in copies.zones:
+        statements.append(_use("CopiesAreMade", (ROLE_OF_ZONE[kind],), COPY, names))
     return document(*statements, *_services(kind, names))
+
+
+def replica_key_policy(zone: Zone, names: EstateNames) -> str:
+    """The policy of a zone's key in the other region: copies are written, and none is read until a disaster.
+
+    Whoever administers the key then names the readers, which is on record.
+    """
+    return document(
+        _administration(names),
+        _use("CopiesAreMade", (ROLE_OF_ZONE[zone],), ("kms:Encrypt", "kms:GenerateDataKey"), names),
+    )
 
 
 def _use(sid: str, roles: tuple[RoleKind, ...], actions: tuple[str, ...], names: EstateNames) -> Statement:
@@ -98,7 +113,8 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
     if kind == "deidentified":
         # CreateDatastore makes HealthImaging's grants in the name of whoever deploys the estate.
         jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:Encrypt",), names)
-        return [_deployment_through("medical-imaging", names), jobs_encrypt, _job_volumes(names)]
+        through = _deployment_through("medical-imaging", names, "ecr")
+        return [through, jobs_encrypt, _job_volumes(names)]
     if kind == "tracking":
         # Encryption at rest of a table works through a grant of whoever creates the table.
         return [_deployment_through("dynamodb", names)]
@@ -106,7 +122,13 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
         # Values are put by whoever runs the estate, never by this program.
         return [_deployment_through("secretsmanager", names)]
     if kind == "logs":
-        return [_log_delivery(names), _alarm_delivery(names)]
+        return [
+            _log_delivery(names),
+            _trail_delivery(names),
+            _trail_description(names),
+            _alarm_delivery(names),
+            _notice_delivery(),
+        ]
     return []
 
 
@@ -114,7 +136,8 @@ def _event_delivery(names: EstateNames) -> Statement:
     return Statement(
         sid="EventBridgeDeliversToTheQueues",
         principals=service("events.amazonaws.com"),
-        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        # DescribeKey has no encryption context, so that the statement of bus and archives could not grant it.
+        actions=["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
         resources=THIS_KEY,
         conditions=from_account(names.account_id),
     )
@@ -124,7 +147,7 @@ def _event_archive(names: EstateNames) -> Statement:
     return Statement(
         sid="EventBridgeArchives",
         principals=service("events.amazonaws.com"),
-        actions=["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ReEncrypt*"],
+        actions=["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncrypt*"],
         resources=THIS_KEY,
         conditions={
             "StringEquals": {
@@ -137,7 +160,7 @@ def _event_archive(names: EstateNames) -> Statement:
     )
 
 
-def _deployment_through(service_name: str, names: EstateNames) -> Statement:
+def _deployment_through(service_name: str, names: EstateNames, *others: str) -> Statement:
     return Statement(
         sid="AccountUsesThroughTheService",
         principals=principals(account_root(names.account_id)),
@@ -149,7 +172,11 @@ def _deployment_through(service_name: str, names: EstateNames) -> Statement:
             "kms:RetireGrant",
         ],
         resources=THIS_KEY,
-        conditions={"StringEquals": {"kms:ViaService": f"{service_name}.{names.region}.amazonaws.com"}},
+        conditions={
+            "StringEquals": {
+                "kms:ViaService": [f"{each}.{names.region}.amazonaws.com" for each in (service_name, *others)]
+            }
+        },
     )
 
 
@@ -164,7 +191,9 @@ def _job_volumes(names: EstateNames) -> Statement:
 
 
 def _log_delivery(names: EstateNames) -> Statement:
-    log_groups = f"arn:aws:logs:{names.region}:{names.account_id}:log-group:/rayline/{names.stack}/*"
+    groups = f"arn:aws:logs:{names.region}:{names.account_id}:log-group"
+    # WAF writes only to groups whose names begin with aws-waf-logs- (AWS WAF developer guide).
+    log_groups = [f"{groups}:/rayline/{names.stack}/*", f"{groups}:aws-waf-logs-{names.prefix}*"]
     return Statement(
         sid="CloudWatchLogsEncrypts",
         principals=service(f"logs.{names.region}.amazonaws.com"),
@@ -174,11 +203,53 @@ def _log_delivery(names: EstateNames) -> Statement:
     )
 
 
+def _trail_delivery(names: EstateNames) -> Statement:
+    trails: tuple[TrailKind, ...] = ("management", "data")
+    return Statement(
+        sid="CloudTrailEncrypts",
+        principals=service("cloudtrail.amazonaws.com"),
+        actions=["kms:GenerateDataKey*"],
+        resources=THIS_KEY,
+        conditions={
+            "StringEquals": {"aws:SourceArn": [names.trail_arn(kind) for kind in trails]},
+            "StringLike": {
+                "kms:EncryptionContext:aws:cloudtrail:arn": f"arn:aws:cloudtrail:*:{names.account_id}:trail/*"
+            },
+        },
+    )
+
+
+def _trail_description(names: EstateNames) -> Statement:
+    return Statement(
+        sid="CloudTrailDescribes",
+        principals=service("cloudtrail.amazonaws.com"),
+        actions=["kms:DescribeKey"],
+        resources=THIS_KEY,
+        conditions=from_account(names.account_id),
+    )
+
+
 def _alarm_delivery(names: EstateNames) -> Statement:
     return Statement(
         sid="AlarmsReachTheTopic",
-        principals=service("cloudwatch.amazonaws.com", "events.amazonaws.com"),
+        # Budgets and Cost Anomaly Detection publish by themselves (AWS Cost Management, "Creating an SNS topic").
+        principals=service(
+            "cloudwatch.amazonaws.com",
+            "budgets.amazonaws.com",
+            "costalerts.amazonaws.com",
+        ),
         actions=["kms:Decrypt", "kms:GenerateDataKey"],
         resources=THIS_KEY,
         conditions=from_account(names.account_id),
+    )
+
+
+def _notice_delivery() -> Statement:
+    return Statement(
+        sid="NoticesReachTheTopic",
+        principals=service("events.amazonaws.com"),
+        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        # Without a condition on the source: EventBridge gives none where it publishes to an encrypted topic (SNS
+        # developer guide, "Enable compatibility between event sources from AWS services and encrypted topics").
+        resources=THIS_KEY,
     )

@@ -1,11 +1,9 @@
-"""Policies of buckets, queues and topics."""
+"""Policies of queues, buses and topics."""
 
 from collections.abc import Sequence
 
 from rayline.envelopes import API_SOURCE
 from rayline.names import (
-    IDENTIFIED_BUCKETS,
-    BucketKind,
     EstateNames,
     NoticeKind,
     RoleKind,
@@ -22,24 +20,6 @@ from rayline_infra.policies.documents import (
     service,
     tls_only,
 )
-
-
-def bucket_policy(kind: BucketKind, names: EstateNames) -> str:
-    """TLS only; an identified bucket also refuses the de-identified zone's roles, whatever IAM says."""
-    resources = (names.bucket_arn(kind), f"{names.bucket_arn(kind)}/*")
-    statements = [tls_only(*resources, actions=["s3:*"])]
-    if kind in IDENTIFIED_BUCKETS:
-        statements.append(
-            Statement(
-                sid="NotForTheDeidentifiedZone",
-                effect="Deny",
-                principals=principals(names.role_arn("training"), names.role_arn("import")),
-                actions=["s3:*"],
-                resources=resources,
-            )
-        )
-    return document(*statements)
-
 
 # Who may put events on the custom bus; their own policies grant it too.
 BUS_PUBLISHERS: tuple[RoleKind, ...] = ("processor", "operator")

@@ -12,10 +12,16 @@ from rayline_infra.policies.documents import (
 
 SERVICE_OF_ROLE: dict[RoleKind, str] = {
     "processor": "ecs-tasks.amazonaws.com",
+    "api": "ecs-tasks.amazonaws.com",
+    "gateway": "ecs-tasks.amazonaws.com",
     "execution": "ecs-tasks.amazonaws.com",
     "import": "medical-imaging.amazonaws.com",
     "training": "sagemaker.amazonaws.com",
     "flow-logs": "vpc-flow-logs.amazonaws.com",
+    "replication-identified": "s3.amazonaws.com",
+    "replication-deidentified": "s3.amazonaws.com",
+    "trail": "cloudtrail.amazonaws.com",
+    "config": "config.amazonaws.com",
 }
 
 

@@ -1,11 +1,14 @@
 """How long data stay, where they go with age, and what is copied elsewhere."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from rayline_infra.settings.section import Flag, Section, Texts, setting
+
+PLUGIN_SECRET = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class StorageSettings(Section):
@@ -72,3 +75,10 @@ class StorageSettings(Section):
             yield "secretRecoveryDays", "Secrets Manager takes 0, or 7 to 30"
         if self.glacier_days <= self.intelligent_tiering_days:
             yield "glacierDays", "it must be above intelligentTieringDays"
+        for name in self.plugin_secrets:
+            if not PLUGIN_SECRET.fullmatch(name):
+                yield "pluginSecrets", f"{name!r} is not lower-case letters, digits and single hyphens"
+            elif name in ("tracking", "deid"):
+                yield "pluginSecrets", f"{name!r} is a secret of the estate's own"
+        if len(set(self.plugin_secrets)) < len(self.plugin_secrets):
+            yield "pluginSecrets", "a name stands twice"
