@@ -8,9 +8,10 @@ PROJECTS := processor $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/
 PACKAGES := $(foreach project,$(PROJECTS),$(wildcard $(project)/rayline*))
 STAMP := $(VENV)/.installed
 INSTANCES := 500
+STACK := dev
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo chaos test lint types imports tests bench fuzz check-data clean
+.PHONY: help setup demo chaos test lint types imports tests deploy destroy bench fuzz check-data clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -50,6 +51,13 @@ tests: setup  ## the tests alone; PYTEST_ARGS passes options on
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test: lint types imports tests  ## everything that CI runs
+
+deploy: setup  ## take a stack to its account: preflight, images, update, validation; STACK=dev
+	$(BIN)/rayline deploy --stack $(STACK) $(if $(YES),--yes)
+	$(BIN)/rayline validate --stack $(STACK)
+
+destroy: setup  ## take a stack down but for what is protected; STACK=dev
+	$(BIN)/rayline destroy --stack $(STACK) $(if $(YES),--yes)
 
 bench: setup  ## measure Rayline on this machine; ONLY=dispatch|intake EVENTS=2000 FILES=4000 ROUNDS=5
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \

@@ -1,0 +1,88 @@
+"""The account that a deployment goes to, as far as deploying asks it."""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rayline.errors import ConfigurationError
+
+KEY_BYTES = 32
+NO_VALUE = "ResourceNotFoundException"
+NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """What `docker login` wants for a registry; good for 12 hours."""
+
+    registry: str
+    user: str
+    password: str
+
+
+class Account(Protocol):
+    """What deploying asks of an account and does in it, beside Pulumi."""
+
+    def account_id(self) -> str:
+        """The account of the credentials at hand; raises ConfigurationError where there are none."""
+        ...
+
+    def has_image(self, repository: str, tag: str) -> bool:
+        """Whether a repository holds an image under a tag."""
+        ...
+
+    def registry_login(self) -> RegistryLogin:
+        """A login to the account's registry."""
+        ...
+
+    def give_key(self, secret_name: str) -> bool:
+        """Give a secret without a value a random key; whether it had none."""
+        ...
+
+
+class AwsAccount:
+    """The account of the credentials at hand, in one region."""
+
+    def __init__(self, region: str) -> None:
+        self._session = boto3.Session(region_name=region)
+
+    def account_id(self) -> str:
+        try:
+            return str(self._client("sts").get_caller_identity()["Account"])
+        except (BotoCoreError, ClientError) as error:
+            raise ConfigurationError(
+                f"no credentials that AWS takes ({type(error).__name__}); sign in: aws sso login"
+            ) from error
+
+    def has_image(self, repository: str, tag: str) -> bool:
+        try:
+            self._client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NO_IMAGE:
+                return False
+            raise
+        return True
+
+    def registry_login(self) -> RegistryLogin:
+        (data,) = self._client("ecr").get_authorization_token()["authorizationData"]
+        user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+        return RegistryLogin(data["proxyEndpoint"].removeprefix("https://"), user, password)
+
+    def give_key(self, secret_name: str) -> bool:
+        client = self._client("secretsmanager")
+        try:
+            client.get_secret_value(SecretId=secret_name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != NO_VALUE:
+                raise
+        else:
+            return False
+        client.put_secret_value(SecretId=secret_name, SecretString=secrets.token_hex(KEY_BYTES))
+        return True
+
+    def _client(self, service: str) -> Any:
+        return self._session.client(service)  # type: ignore[call-overload]

@@ -1,0 +1,102 @@
+"""The order of a deployment; every step looks first whether it is done, so that a broken run is simply run again."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rayline_infra.deploying.account import Account
+from rayline_infra.deploying.images import REPOSITORY, build_command, wanted
+from rayline_infra.deploying.programs import Programs
+from rayline_infra.policies.graph import Graph
+
+SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a resource type
+PROVIDERS = "pulumi:providers:"
+Report = Callable[[str], None]
+# Keys that nobody chooses: drawn once, in the account, and seen by nobody. Other secrets are the site's to set.
+DRAWN_SECRETS = ("tracking", "deid")
+
+
+def deploy(
+    graph: Graph,
+    account: Account,
+    programs: Programs,
+    made_from: Mapping[str, Sequence[str]],
+    report: Report,
+    *,
+    confirmed: bool,
+) -> None:
+    """Bring a stack's account to its program.
+
+    Tasks start only when their images and keys are there, so registries and secrets come first.
+
+    Args:
+        made_from: by repository kind, what `docker buildx build` takes, or ``("copy", <address>)``.
+        confirmed: do not ask before each update.
+
+    Raises:
+        ConfigurationError: a program failed; what is done stays done, and the next run goes on from there.
+    """
+    stack = graph.stack
+    first = with_needed(graph, [each.urn for each in (*graph.of_type(REPOSITORY), *graph.of_type(SECRET))])
+    report("registries and secrets, which images and keys go into")
+    programs.run([*_up(stack, confirmed), *(part for urn in first for part in ("--target", urn))])
+    _push_images(graph, account, programs, made_from, report)
+    _draw_keys(graph, account, report)
+    report("everything else")
+    programs.run(_up(stack, confirmed))
+
+
+def with_needed(graph: Graph, urns: Sequence[str]) -> list[str]:
+    """Resources with all that they need: Pulumi updates a target only where what it depends on is one, or exists."""
+    by_urn = {each.urn: each for each in graph.resources}
+    found: set[str] = set()
+    open_urns = [*urns, *(each.urn for each in graph.resources if each.type.startswith(PROVIDERS))]
+    while open_urns:
+        resource = by_urn.get(open_urns.pop())
+        if resource is not None and resource.urn not in found:
+            found.add(resource.urn)
+            open_urns += [*resource.dependencies, resource.parent]
+    return [each.urn for each in graph.resources if each.urn in found]
+
+
+def destroy(graph: Graph, programs: Programs, report: Report, *, confirmed: bool) -> None:
+    """Take a stack down; what is protected or retained stays, and Pulumi says so."""
+    kept = [each.name for each in graph.resources if each.protect or each.retain_on_delete]
+    report(f"protected or retained, and therefore kept: {', '.join(kept) or 'nothing'}")
+    programs.run(
+        [
+            "pulumi",
+            "destroy",
+            "--stack",
+            graph.stack,
+            "--exclude-protected",
+            *(["--yes"] if confirmed else []),
+        ]
+    )
+
+
+def _up(stack: str, confirmed: bool) -> list[str]:
+    return ["pulumi", "up", "--stack", stack, *(["--yes"] if confirmed else [])]
+
+
+def _push_images(
+    graph: Graph, account: Account, programs: Programs, made_from: Mapping[str, Sequence[str]], report: Report
+) -> None:
+    missing = [each for each in wanted(graph) if not account.has_image(each.repository, each.tag)]
+    if not missing:
+        report("images: all there")
+        return
+    login = account.registry_login()
+    programs.run(
+        ["docker", "login", "--username", login.user, "--password-stdin", login.registry],
+        given=login.password,
+    )
+    prefix = f"rayline-{graph.stack}-"
+    for image in missing:
+        report(f"image {image.address}")
+        programs.run(build_command(image, image.repository.removeprefix(prefix), made_from))
+
+
+def _draw_keys(graph: Graph, account: Account, report: Report) -> None:
+    for secret in graph.of_type(SECRET):
+        name = str(secret.inputs["name"])
+        if name.rsplit("/", 1)[-1] in DRAWN_SECRETS and account.give_key(name):
+            report(f"drew a key for {name}")

@@ -1,0 +1,202 @@
+"""A deployment: looked at before it starts, done in an order that works, and gone on with where it broke off."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rayline.errors import ConfigurationError
+from rayline_infra.deploying.account import RegistryLogin
+from rayline_infra.deploying.images import MADE_FROM, wanted
+from rayline_infra.deploying.preflight import preflight
+from rayline_infra.deploying.steps import deploy, destroy, with_needed
+from rayline_infra.policies.graph import Graph
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "drawn-by-the-registry"
+
+
+@dataclass
+class FakeAccount:
+    """An account that holds what it is given."""
+
+    number: str = "999999999999"
+    images: set[tuple[str, str]] = field(default_factory=set)
+    valued: set[str] = field(default_factory=set)
+
+    def account_id(self) -> str:
+        return self.number
+
+    def has_image(self, repository: str, tag: str) -> bool:
+        return (repository, tag) in self.images
+
+    def registry_login(self) -> RegistryLogin:
+        return RegistryLogin("registry.example", "AWS", PASSWORD)
+
+    def give_key(self, secret_name: str) -> bool:
+        if secret_name in self.valued:
+            return False
+        self.valued.add(secret_name)
+        return True
+
+
+@dataclass
+class FakePrograms:
+    """Programs that note what they are asked, push into an account, and break where they are told to."""
+
+    account: FakeAccount
+    missing: tuple[str, ...] = ()
+    state: str = "s3://rayline-state"
+    changed: str = ""
+    breaking: str = ""
+    commands: list[Sequence[str]] = field(default_factory=list)
+    given: list[str | None] = field(default_factory=list)
+
+    def has(self, name: str) -> bool:
+        return name not in self.missing
+
+    def read(self, command: Sequence[str]) -> str:
+        if command[0] == "git":
+            return self.changed
+        return f'{{"user": "deployer", "url": "{self.state}"}}'
+
+    def run(self, command: Sequence[str], *, given: str | None = None) -> None:
+        if self.breaking and any(self.breaking in part for part in command):
+            raise ConfigurationError(f"{command[0]} ended with status 1; see above")
+        self.commands.append(command)
+        self.given.append(given)
+        if "--tag" in command:
+            url, _, tag = command[command.index("--tag") + 1].rpartition(":")
+            self.account.images.add((url.rsplit("/", 1)[-1], tag))
+
+
+@pytest.fixture
+def prod(graph_of: Callable[[str], Graph]) -> Graph:
+    """Production as planned, for an account that is no example."""
+    graph = graph_of("prod")
+    return Graph(graph.stack, graph.resources, {**graph.outputs, "account_id": "999999999999"})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose production stack encrypts its state's secrets."""
+    (tmp_path / "Pulumi.prod.yaml").write_text(
+        "secretsprovider: awskms://alias/rayline-state?region=us-east-1\n"
+    )
+    return tmp_path
+
+
+def failing(graph: Graph, project: Path, account: FakeAccount, programs: FakePrograms) -> set[str]:
+    return {each.subject for each in preflight(graph, project, account, programs) if not each.passed}
+
+
+def test_a_site_that_is_ready_passes(prod: Graph, project: Path) -> None:
+    account = FakeAccount()
+    assert failing(prod, project, account, FakePrograms(account)) == set()
+
+
+@pytest.mark.parametrize(
+    ("programs", "subject"),
+    [
+        ({"missing": ("docker",)}, "docker"),
+        ({"missing": ("pulumi",)}, "pulumi"),
+        ({"state": "file://~"}, "state"),
+        ({"changed": " M infra/rayline_infra/estate.py\n"}, "working tree"),
+    ],
+)
+def test_what_is_not_ready_is_named_with_its_mending(
+    prod: Graph, project: Path, programs: dict[str, str], subject: str
+) -> None:
+    account = FakeAccount()
+    assert failing(prod, project, account, FakePrograms(account, **programs)) == {subject}  # type: ignore[arg-type]
+
+
+def test_another_account_is_not_deployed_to(prod: Graph, project: Path) -> None:
+    account = FakeAccount(number="888888888888")
+    assert failing(prod, project, account, FakePrograms(account)) == {"account"}
+
+
+def test_the_example_account_is_not_deployed_to(graph_of: Callable[[str], Graph], project: Path) -> None:
+    account = FakeAccount(number="222222222222")
+    assert failing(graph_of("prod"), project, account, FakePrograms(account)) == {"account"}
+
+
+def test_a_state_whose_secrets_nobody_encrypts_is_refused(prod: Graph, tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.prod.yaml").write_text("config: {}\n")
+    account = FakeAccount()
+    assert failing(prod, tmp_path, account, FakePrograms(account)) == {"state's secrets"}
+
+
+def test_images_and_keys_are_there_before_the_tasks_that_need_them(prod: Graph) -> None:
+    account = FakeAccount()
+    programs = FakePrograms(account)
+    deploy(prod, account, programs, MADE_FROM, lambda _: None, confirmed=True)
+    first, login, *builds, last = programs.commands
+    assert first[:2] == ["pulumi", "up"]
+    assert "--target" in first
+    assert list(login[:2]) == ["docker", "login"]
+    assert {command[0] for command in builds} == {"docker"}
+    assert last == ["pulumi", "up", "--stack", "prod", "--yes"]
+    assert account.images == {(each.repository, each.tag) for each in wanted(prod)}
+    assert account.valued == {"rayline/prod/tracking", "rayline/prod/deid"}
+    # The password goes in by standard input: a command line is seen by every process of the machine.
+    assert programs.given[1] == PASSWORD
+    assert not any(PASSWORD in part for command in programs.commands for part in command)
+
+
+def test_every_image_that_a_task_or_job_names_has_a_recipe(graph: Graph) -> None:
+    images = wanted(graph)
+    kinds = {each.repository.removeprefix(f"rayline-{graph.stack}-") for each in images}
+    assert {"processor", "api", "gateway", "training"} <= kinds
+    assert kinds <= set(MADE_FROM)
+    for recipe in MADE_FROM.values():
+        if recipe[0] != "copy":
+            assert (ROOT / recipe[recipe.index("--file") + 1]).is_file()
+
+
+def test_what_comes_first_brings_all_that_it_needs_and_no_task(prod: Graph) -> None:
+    account = FakeAccount()
+    programs = FakePrograms(account)
+    deploy(prod, account, programs, MADE_FROM, lambda _: None, confirmed=True)
+    targets = [
+        urn
+        for flag, urn in zip(programs.commands[0], programs.commands[0][1:], strict=False)
+        if flag == "--target"
+    ]
+    by_urn = {each.urn: each for each in prod.resources}
+    for urn in targets:
+        needed = {*by_urn[urn].dependencies, by_urn[urn].parent} & set(by_urn)
+        assert needed <= set(targets), urn
+    types = {by_urn[urn].type for urn in targets}
+    assert {"aws:ecr/repository:Repository", "aws:kms/key:Key", "pulumi:providers:aws"} <= types
+    assert not types & {"aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"}
+    assert with_needed(prod, targets) == targets
+
+
+def test_a_run_that_broke_off_goes_on_where_it_was(prod: Graph) -> None:
+    account = FakeAccount()
+    broken = FakePrograms(account, breaking="training")
+    with pytest.raises(ConfigurationError):
+        deploy(prod, account, broken, MADE_FROM, lambda _: None, confirmed=True)
+    done = set(account.images)
+    assert done
+    again = FakePrograms(account)
+    deploy(prod, account, again, MADE_FROM, lambda _: None, confirmed=True)
+    built = {command[command.index("--tag") + 1] for command in again.commands if "--tag" in command}
+    assert built == {each.address for each in wanted(prod) if (each.repository, each.tag) not in done}
+
+
+def test_an_update_is_asked_for_unless_it_was_confirmed(prod: Graph) -> None:
+    account = FakeAccount()
+    programs = FakePrograms(account)
+    deploy(prod, account, programs, MADE_FROM, lambda _: None, confirmed=False)
+    assert not any("--yes" in command for command in programs.commands)
+
+
+def test_destroying_says_what_stays(prod: Graph) -> None:
+    programs = FakePrograms(FakeAccount())
+    lines: list[str] = []
+    destroy(prod, programs, lines.append, confirmed=True)
+    assert "datastore" in lines[0]
+    assert programs.commands == [["pulumi", "destroy", "--stack", "prod", "--exclude-protected", "--yes"]]
