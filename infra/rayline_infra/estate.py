@@ -1,18 +1,29 @@
 """The order in which the estate is built, and what it tells the world about itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
 
 from rayline.names import EstateNames, ServiceKind
+from rayline_infra.components.api import Api, ApiArgs
+from rayline_infra.components.certificates import Certificates, CertificatesArgs
 from rayline_infra.components.cluster import Cluster, ClusterArgs
 from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArgs
+from rayline_infra.components.firewall import WEB_ACLS, Firewall, FirewallArgs
+from rayline_infra.components.gateway import Gateway, GatewayArgs
 from rayline_infra.components.identity import Grants, GrantsArgs, Roles, RolesArgs
 from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
 from rayline_infra.components.network import Network, NetworkArgs
-from rayline_infra.components.observability import Alarms, AlarmsArgs, Places, Topics, TopicsArgs, named_places
+from rayline_infra.components.observability import (
+    Alarms,
+    AlarmsArgs,
+    Places,
+    Topics,
+    TopicsArgs,
+    named_places,
+)
 from rayline_infra.components.processor_service import ProcessorService, ProcessorServiceArgs
 from rayline_infra.components.registry import Registry, RegistryArgs
 from rayline_infra.components.replication import (
@@ -23,10 +34,12 @@ from rayline_infra.components.replication import (
 )
 from rayline_infra.components.secrets import Secrets, SecretsArgs
 from rayline_infra.components.services import Placement
+from rayline_infra.components.sign_in import SignIn, SignInArgs
 from rayline_infra.components.storage import Buckets, BucketsArgs
 from rayline_infra.components.tasks import TaskRoles, environment_of
 from rayline_infra.components.tracking import Tables, TablesArgs
 from rayline_infra.components.training import Pipeline, PipelineArgs, served_model
+from rayline_infra.components.viewer_delivery import ViewerDelivery, ViewerDeliveryArgs
 from rayline_infra.policies.replication import Copies
 from rayline_infra.settings import StackSettings
 
@@ -208,6 +221,98 @@ class Estate(pulumi.ComponentResource):
             ),
             self._child,
             depends_on=ready,
+        )
+
+        self._serve_people(collector_image, ready)
+        self.gateway = Gateway(
+            "gateway",
+            GatewayArgs(
+                names=names,
+                gateway=settings.gateway,
+                placement=self._placement("gateway"),
+                vpc_id=self.network.vpc_id,
+                balancer_security_group_id=self.network.security_group_id("gateway-balancer"),
+                roles=self._task_roles("gateway"),
+                image=self.registry.image("gateway", settings.gateway.image_tag),
+                collector_image=collector_image,
+                logs_key_arn=self.keys.arn("logs"),
+                log_days=settings.storage.log_days,
+                environment=self.environment,
+                secrets={"RAYLINE_SECRET_TRACKING": self.secrets.arn("tracking")},
+                deletion_protection=settings.site.deletion_protection,
+            ),
+            self._child,
+            depends_on=ready,
+        )
+
+    def _serve_people(
+        self, collector_image: pulumi.Output[str] | None, ready: Sequence[pulumi.Resource]
+    ) -> None:
+        """The API, who may sign in to it, and the one public door."""
+        settings, names = self.settings, self.names
+        protected = settings.site.deletion_protection
+        logs_key_arn, log_days = self.keys.arn("logs"), settings.storage.log_days
+        self.certificates = Certificates(
+            "certificates",
+            CertificatesArgs(settings.api.domain_name, settings.api.hosted_zone_id, settings.site.region),
+            self._child,
+        )
+        self.sign_in = SignIn(
+            "sign-in", SignInArgs(names, settings.api, protected, logs_key_arn, log_days), self._child
+        )
+        self.api = Api(
+            "api",
+            ApiArgs(
+                names=names,
+                api=settings.api,
+                sign_in=self.sign_in,
+                placement=self._placement("api"),
+                vpc_id=self.network.vpc_id,
+                balancer_security_group_id=self.network.security_group_id("load-balancer"),
+                certificate_arn=self.certificates.balancer_arn,
+                access_logs_bucket=names.bucket("access-logs"),
+                roles=self._task_roles("api"),
+                image=self.registry.image("api", settings.api.image_tag),
+                collector_image=collector_image,
+                logs_key_arn=logs_key_arn,
+                log_days=log_days,
+                environment=self.environment,
+                deletion_protection=protected,
+                reaches_the_internet=settings.network.nat_gateways > 0,
+            ),
+            # ELB refuses a bucket for its logs that it may not write to yet.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.buckets]),
+            depends_on=ready,
+        )
+        firewalls = {
+            kind: Firewall(
+                f"{kind}-firewall",
+                FirewallArgs(
+                    names=names,
+                    kind=kind,
+                    scope=scope,
+                    requests_per_five_minutes=settings.api.waf_requests_per_five_minutes,
+                    logs_key_arn=logs_key_arn,
+                    log_days=log_days,
+                    behind_cloudfront=kind == "api",
+                ),
+                self._child,
+            )
+            for kind, scope in WEB_ACLS.items()
+        }
+        firewalls["api"].protect("api", self.api.balancer.arn)
+        firewalls["sign-in"].protect("sign-in", self.sign_in.pool.arn)
+        self.delivery = ViewerDelivery(
+            "delivery",
+            ViewerDeliveryArgs(
+                names=names,
+                api=settings.api,
+                balancer_arn=self.api.balancer.arn,
+                balancer_dns_name=self.api.balancer.dns_name,
+                certificate_arn=self.certificates.cloudfront_arn,
+                web_acl_arn=firewalls["viewer"].web_acl.arn,
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[self.buckets]),
         )
 
     def _placement(self, kind: ServiceKind) -> Placement:

@@ -25,7 +25,7 @@ ScheduleKind = Literal["retries-due", "reconcile-due", "drift-due"]
 AlarmKind = Literal[
     "accuracy", "api-errors", "api-tasks", "audit-errors", "audit-lag", "certificate-expiry", "connection-errors",
     "consumer-errors", "dead-letter-queue", "delivery-failed", "endpoint-errors", "gateway-tasks",
-    "outbox-lag", "processor-tasks", "queue-age", "reconciler-gaps", "retrieval-latency", "storage-budget",
+    "outbox-lag", "prediction-drift", "processor-tasks", "queue-age", "reconciler-gaps", "retrieval-latency", "storage-budget",
     "throttling", "training-failed",
 ]  # fmt: skip
 # Alarms over other alarms: one message for one trouble.
@@ -33,9 +33,12 @@ CompositeKind = Literal["api-down", "dead-letters", "processing-degraded", "proc
 ObjectiveKind = Literal["api-availability", "pipeline-success", "retrieval-speed", "verified-to-model"]
 TopicKind = Literal["alarms", "notices"]
 DashboardKind = Literal["imaging", "pipeline", "mlops"]
+QueryKind = Literal[
+    "account-audit", "audit", "errors", "one-instance", "rejections", "slow-requests", "slowest-hooks", "throttles"
+]  # fmt: skip
 ServiceKind = Literal["processor", "api", "gateway"]
 RepositoryKind = Literal["processor", "api", "gateway", "training", "collector"]
-WebAclKind = Literal["api", "viewer"]
+WebAclKind = Literal["api", "viewer", "sign-in"]
 SecurityGroupKind = Literal[
     "processor", "api", "gateway", "training", "inference", "load-balancer", "gateway-balancer", "endpoints"
 ]
@@ -251,6 +254,11 @@ class EstateNames:
         return f"aws-waf-logs-{self.web_acl(kind)}"
 
     @property
+    def sign_in_log_group(self) -> str:
+        """Log group of the user pool: who signed in, and who tried to."""
+        return f"/rayline/{self.stack}/sign-in"
+
+    @property
     def user_pool(self) -> str:
         """Name of the Cognito user pool."""
         return self.prefix
@@ -336,9 +344,17 @@ class EstateNames:
         """An SNS topic: alarms that somebody must see to now, and notices that can wait for the day."""
         return f"{self.prefix}-{kind}"
 
-    def alarm_arn(self, name: str) -> str:
-        """ARN of an alarm by what follows the stack's prefix in its name."""
-        return f"arn:aws:cloudwatch:{self.region}:{self.account_id}:alarm:{self.prefix}-{name}"
+    def alarm(self, kind: str) -> str:
+        """Name of a CloudWatch alarm: an ``AlarmKind``, a ``CompositeKind``, or an ``ObjectiveKind`` with a pace."""
+        return f"{self.prefix}-{kind}"
+
+    def alarm_arn(self, kind: str) -> str:
+        """ARN of a CloudWatch alarm."""
+        return f"arn:aws:cloudwatch:{self.region}:{self.account_id}:alarm:{self.alarm(kind)}"
+
+    def query(self, kind: QueryKind) -> str:
+        """Name of a saved Logs Insights query; the console shows what precedes the slash as a folder."""
+        return f"{self.prefix}/{kind}"
 
     def dashboard(self, kind: DashboardKind) -> str:
         """Name of a CloudWatch dashboard."""

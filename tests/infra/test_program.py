@@ -12,7 +12,7 @@ from rayline.observability.metrics import RECONCILER_GAPS, publish
 from rayline.reminders import ReconcileDue, RetriesDue
 from rayline.settings import Settings, load_settings
 from rayline.supervisor import DRAIN_SECONDS
-from rayline_infra.components.services import environment_of
+from rayline_infra.components.tasks import environment_of
 from rayline_infra.policies.graph import Graph
 from rayline_local.provisioner import NOT_EMULATED
 from rayline_local.provisioner.adapters import ADAPTERS

@@ -13,7 +13,9 @@ from rayline_infra.policies.trust import SERVICE_OF_ROLE, people_trust, service_
 
 PURPOSES: dict[RoleKind, str] = {
     "processor": "the event processor's task",
-    "execution": "ECS, to start the processor's task",
+    "api": "the HTTP API's task",
+    "gateway": "the DIMSE gateway's task",
+    "execution": "ECS, to start the tasks",
     "import": "HealthImaging, to read an import batch and write its results",
     "training": "SageMaker, to run the training pipeline",
     "operator": "people who watch the estate and verify images",

@@ -1,142 +1,123 @@
-"""Container registry, cluster and the processor's task definition."""
+"""What all ECS services have in common: private, on Fargate, and rolled back when a deployment does not come up."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from rayline.names import EstateNames, RepositoryKind
-from rayline.settings import Settings
-from rayline_infra.settings import ProcessorSettings
-
-REPOSITORIES: tuple[RepositoryKind, ...] = ("processor", "training")
-NON_ROOT_USER = "10001:10001"
-# Fargate's limit; the processor finishes or returns what it holds in this time.
-STOP_SECONDS = 120
-SCRATCH = "scratch"
+from rayline.names import EstateNames, ServiceKind
 
 
 @dataclass(frozen=True)
-class ServicesArgs:
-    """The task's size, roles, environment and secrets."""
+class Placement:
+    """Where a service's tasks run, and which security group they are in."""
+
+    cluster_arn: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The target group that sends to a service's tasks, and their port."""
+
+    target_group_arn: pulumi.Input[str]
+    port: int
+
+
+@dataclass(frozen=True)
+class ServiceArgs:
+    """One service.
+
+    Attributes:
+        tasks: how many run before any scaling.
+        on_demand: tasks that are never interrupted where ``spot`` runs the others on Fargate Spot.
+        scaled: whether application auto scaling decides on the number of tasks.
+    """
 
     names: EstateNames
-    processor: ProcessorSettings
-    task_role_arn: pulumi.Output[str]
-    execution_role_arn: pulumi.Output[str]
-    logs_key_arn: pulumi.Input[str]
-    log_days: int
-    environment: Mapping[str, pulumi.Input[str]]
-    secrets: Mapping[str, pulumi.Input[str]]
+    kind: ServiceKind
+    placement: Placement
+    task_definition_arn: pulumi.Input[str]
+    tasks: int
+    on_demand: int = 0
+    spot: bool = False
+    behind: Behind | None = None
+    scaled: bool = False
 
 
-def environment_of(fields: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
-    """Environment variables of a complete set of the processor's settings.
+def declare_service(
+    args: ServiceArgs, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource] = ()
+) -> aws.ecs.Service:
+    """Declare a service of one container, which is named like the service's kind."""
+    return aws.ecs.Service(
+        f"{args.kind}-service",
+        name=args.names.service(args.kind),
+        cluster=args.placement.cluster_arn,
+        task_definition=args.task_definition_arn,
+        desired_count=args.tasks,
+        capacity_provider_strategies=_strategies(args),
+        platform_version="LATEST",
+        network_configuration=aws.ecs.ServiceNetworkConfigurationArgs(
+            subnets=list(args.placement.subnet_ids),
+            security_groups=[args.placement.security_group_id],
+            assign_public_ip=False,
+        ),
+        load_balancers=[
+            aws.ecs.ServiceLoadBalancerArgs(
+                target_group_arn=args.behind.target_group_arn,
+                container_name=args.kind,
+                container_port=args.behind.port,
+            )
+        ]
+        if args.behind
+        else None,
+        health_check_grace_period_seconds=120 if args.behind else None,
+        # New tasks must be well before old ones go; a deployment that never gets there is undone.
+        deployment_minimum_healthy_percent=100,
+        deployment_maximum_percent=200,
+        deployment_circuit_breaker=aws.ecs.ServiceDeploymentCircuitBreakerArgs(enable=True, rollback=True),
+        availability_zone_rebalancing="ENABLED",
+        # A shell in a container would see patients, on nobody's record.
+        enable_execute_command=False,
+        enable_ecs_managed_tags=True,
+        propagate_tags="SERVICE",
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            depends_on=list(depends_on),
+            # An update must not undo what auto scaling has decided.
+            ignore_changes=["desiredCount"] if args.scaled else None,
+        ),
+    )
 
-    Args:
-        fields: a value for each field of ``rayline.settings.Settings``.
 
-    Raises:
-        ValueError: a field is missing, or one is given that the processor does not know.
-    """
-    known = set(Settings.model_fields)
-    if missing := sorted(known - set(fields)):
-        raise ValueError(f"no value for the processor's settings {', '.join(missing)}; add them in estate.py")
-    if unknown := sorted(set(fields) - known):
-        raise ValueError(f"the processor has no settings {', '.join(unknown)}; remove them from estate.py")
-    return {Settings.environment_name(field): value for field, value in sorted(fields.items())}
+def _strategies(args: ServiceArgs) -> list[aws.ecs.ServiceCapacityProviderStrategyArgs]:
+    strategy = aws.ecs.ServiceCapacityProviderStrategyArgs
+    if not args.spot:
+        return [strategy(capacity_provider="FARGATE", weight=1)]
+    # The base is placed first; a provider without weight gets no task beyond it.
+    return [
+        strategy(capacity_provider="FARGATE", base=args.on_demand, weight=0),
+        strategy(capacity_provider="FARGATE_SPOT", weight=1),
+    ]
 
 
-class Services(pulumi.ComponentResource):
-    """What runs the processor: repositories, cluster, log group and task definition."""
-
-    def __init__(self, name: str, args: ServicesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("rayline:services:Services", name, None, opts)
-        self._child = pulumi.ResourceOptions(parent=self)
-        self._repositories = {kind: self._declare_repository(kind, args.names) for kind in REPOSITORIES}
-        aws.ecs.Cluster(
-            "cluster",
-            name=args.names.cluster,
-            settings=[aws.ecs.ClusterSettingArgs(name="containerInsights", value="enabled")],
-            opts=self._child,
-        )
-        self._log_group = aws.cloudwatch.LogGroup(
-            "processor-logs",
-            name=args.names.processor_log_group,
-            retention_in_days=args.log_days,
-            kms_key_id=args.logs_key_arn,
-            opts=self._child,
-        )
-        self.task_definition = self._declare_task(args)
-        self.register_outputs({})
-
-    def _declare_repository(self, kind: RepositoryKind, names: EstateNames) -> aws.ecr.Repository:
-        repository = aws.ecr.Repository(
-            f"{kind}-repository",
-            name=names.repository(kind),
-            # A tag that can move would change what a task or a recorded model was built from.
-            image_tag_mutability="IMMUTABLE",
-            image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
-            encryption_configurations=[
-                aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="AES256")
-            ],
-            opts=self._child,
-        )
-        return repository
-
-    def _declare_task(self, args: ServicesArgs) -> aws.ecs.TaskDefinition:
-        processor = args.processor
-        image = self._repositories["processor"].repository_url.apply(
-            lambda url: f"{url}:{processor.image_tag}"
-        )
-        container: dict[str, object] = {
-            "name": "processor",
-            "image": image,
-            "command": ["rayline", "process"],
-            "essential": True,
-            "user": NON_ROOT_USER,
-            "readonlyRootFilesystem": True,
-            "linuxParameters": {"initProcessEnabled": True, "capabilities": {"drop": ["ALL"]}},
-            # The root file system is read-only; large instances are spooled here.
-            "mountPoints": [{"sourceVolume": SCRATCH, "containerPath": "/tmp", "readOnly": False}],  # noqa: S108
-            "stopTimeout": STOP_SECONDS,
-            "environment": [{"name": key, "value": value} for key, value in args.environment.items()],
-            "secrets": [{"name": key, "valueFrom": arn} for key, arn in sorted(args.secrets.items())],
-            "logConfiguration": {
-                "logDriver": "awslogs",
-                "options": {
-                    "awslogs-group": self._log_group.name,
-                    "awslogs-region": args.names.region,
-                    "awslogs-stream-prefix": "processor",
-                    # Losing log lines is better than a processor that hangs on its logger.
-                    "mode": "non-blocking",
-                    "max-buffer-size": "25m",
-                },
-            },
-        }
-        if processor.health_port:
-            # Liveness: ECS replaces a task whose supervisor stalled; one that waits for a service stays.
-            container["healthCheck"] = {
-                "command": ["CMD", "rayline", "health"],
-                "interval": 30,
-                "timeout": 15,
-                "retries": 3,
-                "startPeriod": 120,
-            }
-        return aws.ecs.TaskDefinition(
-            "processor-task",
-            family=args.names.processor_task,
-            requires_compatibilities=["FARGATE"],
-            network_mode="awsvpc",
-            cpu=str(processor.cpu_units),
-            memory=str(processor.memory_mib),
-            task_role_arn=args.task_role_arn,
-            execution_role_arn=args.execution_role_arn,
-            runtime_platform=aws.ecs.TaskDefinitionRuntimePlatformArgs(
-                operating_system_family="LINUX", cpu_architecture="X86_64"
-            ),
-            volumes=[aws.ecs.TaskDefinitionVolumeArgs(name=SCRATCH)],
-            container_definitions=pulumi.Output.json_dumps([container], sort_keys=True),
-            opts=self._child,
-        )
+def declare_scaling(
+    names: EstateNames,
+    kind: ServiceKind,
+    service: aws.ecs.Service,
+    least: int,
+    most: int,
+    parent: pulumi.Resource,
+) -> aws.appautoscaling.Target:
+    """Let application auto scaling choose a service's number of tasks, within bounds."""
+    return aws.appautoscaling.Target(
+        f"{kind}-tasks",
+        service_namespace="ecs",
+        scalable_dimension="ecs:service:DesiredCount",
+        resource_id=f"service/{names.cluster}/{names.service(kind)}",
+        min_capacity=least,
+        max_capacity=most,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[service]),
+    )

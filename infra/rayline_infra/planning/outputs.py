@@ -253,6 +253,18 @@ RULES: Mapping[str, Rule] = {
         ),
     },
     "aws:cloudwatch/eventTarget:EventTarget": {"id": "{rule}-{targetId}"},
+    "aws:cloudwatch/logDelivery:LogDelivery": {
+        "id": "{token26}",
+        "arn": "arn:aws:logs:{region}:{account}:delivery:{id}",
+    },
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": {
+        "id": "{name}",
+        "arn": "arn:aws:logs:{region}:{account}:delivery-destination:{name}",
+    },
+    "aws:cloudwatch/logDeliverySource:LogDeliverySource": {
+        "id": "{name}",
+        "arn": "arn:aws:logs:{region}:{account}:delivery-source:{name}",
+    },
     "aws:cloudwatch/logGroup:LogGroup": {
         "id": "{name}",
         "arn": "arn:aws:logs:{region}:{account}:log-group:{name}",
@@ -265,6 +277,11 @@ RULES: Mapping[str, Rule] = {
     },
     "aws:cloudwatch/queryDefinition:QueryDefinition": {"id": "{uuid}", "queryDefinitionId": "{uuid}"},
     "aws:cognito/identityProvider:IdentityProvider": {"id": "{userPoolId}:{providerName}"},
+    "aws:cognito/logDeliveryConfiguration:LogDeliveryConfiguration": {"id": "{userPoolId}"},
+    "aws:cognito/managedLoginBranding:ManagedLoginBranding": {
+        "id": "{userPoolId},{uuid}",
+        "managedLoginBrandingId": "{uuid}",
+    },
     "aws:cognito/resourceServer:ResourceServer": {
         "id": "{userPoolId}|{identifier}",
         "scopeIdentifiers": lambda facts: [

@@ -124,6 +124,7 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
     if kind == "logs":
         return [
             _log_delivery(names),
+            _log_inspection(names),
             _trail_delivery(names),
             _trail_description(names),
             _alarm_delivery(names),
@@ -197,9 +198,19 @@ def _log_delivery(names: EstateNames) -> Statement:
     return Statement(
         sid="CloudWatchLogsEncrypts",
         principals=service(f"logs.{names.region}.amazonaws.com"),
-        actions=["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+        actions=["kms:Decrypt*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
         resources=THIS_KEY,
         conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": log_groups}},
+    )
+
+
+def _log_inspection(names: EstateNames) -> Statement:
+    # A request to describe a key bears no encryption context, so the condition above would never be met.
+    return Statement(
+        sid="CloudWatchLogsLooksAtTheKey",
+        principals=service(f"logs.{names.region}.amazonaws.com"),
+        actions=["kms:DescribeKey"],
+        resources=THIS_KEY,
     )
 
 

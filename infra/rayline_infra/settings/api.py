@@ -73,6 +73,14 @@ class ApiSettings(Section):
         pattern=r"^[\w.-]*$",
     )
 
+    oidc_client_secret: str = setting(
+        "oidcClientSecret",
+        "Client secret at the identity provider, where singleSignOn is oidc; set it with --secret.",
+        "--secret",
+        default="",
+        repr=False,
+    )
+
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from task_size_problems("api", self.cpu_units, self.memory_mib)
         if self.most_tasks < self.least_tasks:
@@ -83,3 +91,5 @@ class ApiSettings(Section):
             yield "oidcIssuer", "singleSignOn is oidc"
         if self.single_sign_on == "oidc" and not self.oidc_client_id:
             yield "oidcClientId", "singleSignOn is oidc"
+        if self.single_sign_on == "oidc" and not self.oidc_client_secret:
+            yield "oidcClientSecret", "singleSignOn is oidc"

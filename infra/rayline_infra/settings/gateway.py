@@ -20,8 +20,11 @@ class GatewaySettings(Section):
     tasks: Annotated[int, Field(ge=1, le=100)] = setting(
         "gatewayTasks", "Gateway tasks, spread over the availability zones.", 2, default=2
     )
-    port: Annotated[int, Field(ge=1, le=65_535)] = setting(
-        "dimsePort", "TCP port that modalities connect to.", 11_112, default=11_112
+    port: Annotated[int, Field(ge=1024, le=65_535)] = setting(
+        "dimsePort",
+        "TCP port that modalities connect to; below 1024 a task would have to be root.",
+        11_112,
+        default=11_112,
     )
     ae_title: str = setting(
         "dimseAeTitle",

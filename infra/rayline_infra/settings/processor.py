@@ -8,6 +8,7 @@ from pydantic import Field
 from rayline_infra.settings.section import Flag, Section, setting
 
 IMAGE_TAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+IMAGE_TAG_OR_NONE = r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"
 # CPU units: (least MiB, most MiB, step), AWS Fargate user guide, "Task CPU and memory".
 FARGATE_SIZES = {
     256: (512, 2048, 512),
@@ -38,6 +39,13 @@ class ProcessorSettings(Section):
     memory_mib: int = setting("processorMemoryMib", "Memory of a task in MiB.", 8192, default=16_384)
     image_tag: str = setting(
         "processorImageTag", "Immutable tag of the processor's image.", "0.1.0", pattern=IMAGE_TAG
+    )
+    collector_image_tag: str = setting(
+        "collectorImageTag",
+        "Immutable tag of the trace collector's image in the stack's own repository; empty keeps no traces.",
+        "v0.43.3",
+        default="",
+        pattern=IMAGE_TAG_OR_NONE,
     )
     least_tasks: Annotated[int, Field(ge=0, le=100)] = setting(
         "processorLeastTasks", "Tasks that always run.", 2, default=2

@@ -2,7 +2,7 @@
 
 from rayline.names import EstateNames
 from rayline_infra.policies.documents import Statement
-from rayline_infra.policies.roles.pieces import Granted
+from rayline_infra.policies.roles.pieces import ANY, Granted
 
 
 def flow_logs(names: EstateNames, granted: Granted) -> list[Statement]:
@@ -12,10 +12,11 @@ def flow_logs(names: EstateNames, granted: Granted) -> list[Statement]:
             sid="WriteFlowLogs",
             actions=(
                 "logs:CreateLogStream",
-                "logs:DescribeLogGroups",
                 "logs:DescribeLogStreams",
                 "logs:PutLogEvents",
             ),
             resources=(group, f"{group}:*"),
-        )
+        ),
+        # The list of log groups has no ARN.
+        Statement(sid="FindLogGroups", actions=("logs:DescribeLogGroups",), resources=ANY),
     ]

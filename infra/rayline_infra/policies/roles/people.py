@@ -97,8 +97,13 @@ def replay(names: EstateNames) -> list[Statement]:
         ),
         Statement(
             sid="ReplayArchives",
+            # AWS's list of actions has all three for it: the archive, the bus that it fills again, and the replay.
             actions=("events:StartReplay",),
-            resources=tuple(names.archive_arn(kind) for kind in archives),
+            resources=(
+                *(names.archive_arn(kind) for kind in archives),
+                *(names.archived_bus_arn(kind) for kind in archives),
+                names.replay_arns,
+            ),
         ),
         Statement(sid="FollowReplays", actions=("events:DescribeReplay",), resources=(names.replay_arns,)),
     ]
@@ -108,20 +113,4 @@ def uploader(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
         write_objects("Upload", "uploads", names, UPLOAD_PREFIX),
         use_keys("UseKeys", granted, ENCRYPT_AND_DECRYPT, "identified"),
-    ]
-
-
-def _flow_logs(names: EstateNames, granted: Granted) -> list[Statement]:
-    group = f"arn:aws:logs:{names.region}:{names.account_id}:log-group:{names.flow_log_group}"
-    return [
-        Statement(
-            sid="WriteFlowLogs",
-            actions=(
-                "logs:CreateLogStream",
-                "logs:DescribeLogGroups",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ),
-            resources=(group, f"{group}:*"),
-        )
     ]
