@@ -28,15 +28,7 @@ def bucket_policy(kind: BucketKind, names: EstateNames, key_arn: str) -> str:
     arn = names.bucket_arn(kind)
     statements = _always(arn, key_arn)
     if kind in KEPT_FROM_DEIDENTIFIED:
-        statements.append(
-            Statement(
-                sid="NotForTheDeidentifiedZone",
-                effect="Deny",
-                principals=principals(names.role_arn("training"), names.role_arn("import")),
-                actions=["s3:*"],
-                resources=(arn, f"{arn}/*"),
-            )
-        )
+        statements.append(_refuse_deidentified(arn, names))
     if kind == "logs":
         statements += _trail_delivery(arn, names)
     elif kind == "access-logs":
@@ -48,7 +40,19 @@ def bucket_policy(kind: BucketKind, names: EstateNames, key_arn: str) -> str:
 
 def replica_policy(kind: ReplicatedBucket, names: EstateNames, key_arn: str) -> str:
     """The policy of a bucket in the other region; only S3's replication writes there."""
-    return document(*_always(names.replica_arn(kind), key_arn))
+    arn = names.replica_arn(kind)
+    refused = [_refuse_deidentified(arn, names)] if kind in KEPT_FROM_DEIDENTIFIED else []
+    return document(*_always(arn, key_arn), *refused)
+
+
+def _refuse_deidentified(arn: str, names: EstateNames) -> Statement:
+    return Statement(
+        sid="NotForTheDeidentifiedZone",
+        effect="Deny",
+        principals=principals(names.role_arn("training"), names.role_arn("import")),
+        actions=["s3:*"],
+        resources=(arn, f"{arn}/*"),
+    )
 
 
 def _always(arn: str, key_arn: str) -> list[Statement]:

@@ -1,0 +1,238 @@
+"""Who did what is on record, and somebody is told of what should not have happened."""
+
+from collections.abc import Iterator, Mapping
+
+from rayline.names import IDENTIFIED_BUCKETS
+from rayline_infra.policies.controls.control import Control, Observation, absent, judged
+from rayline_infra.policies.controls.encryption import BALANCER, BUCKET_LOGGING, log_targets
+from rayline_infra.policies.controls.retention import TRAIL
+from rayline_infra.policies.graph import Graph, Resource
+from rayline_infra.policies.holdings import BUCKET, TOPIC, bucket_part
+from rayline_infra.policies.identities import at
+from rayline_infra.policies.patterns import covers
+from rayline_infra.policies.task_containers import containers
+
+S3_OBJECT = "AWS::S3::Object"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+COMPOSITE = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
+ACCOUNT_WIDE: Mapping[str, str] = {
+    "aws:guardduty/detector:Detector": "GuardDuty",
+    "aws:cfg/recorder:Recorder": "AWS Config",
+    "aws:accessanalyzer/analyzer:Analyzer": "IAM Access Analyzer",
+}
+
+
+def buckets_are_logged(graph: Graph) -> Iterator[Observation]:
+    """Every bucket writes access logs, but the one that they are written to; of a copy a trail may tell instead."""
+    targets = log_targets(graph)
+    trailed = _trailed(graph)
+    for bucket in graph.of_type(BUCKET):
+        logging = bucket_part(graph, BUCKET_LOGGING, bucket)
+        if bucket.inputs["bucket"] in targets:
+            # S3 user guide: a target that logs itself grows without end.
+            yield judged(bucket, True, "receives the access logs")
+        elif logging is not None:
+            yield judged(bucket, True, f"access logs go to {logging.inputs['targetBucket']}")
+        else:
+            # S3 logs to a bucket of the same region only, and a region with copies has no other bucket.
+            seen = any(covers(pattern, f"{bucket.outputs['arn']}/*") for pattern in trailed)
+            yield judged(bucket, seen, f"no access logs; data events of a trail: {seen}")
+
+
+def _trailed(graph: Graph) -> tuple[str, ...]:
+    """Patterns of the objects whose reads and writes a trail records."""
+    found: list[str] = []
+    for trail in graph.of_type(TRAIL):
+        for selector in trail.inputs.get("eventSelectors") or ():
+            for each in selector.get("dataResources") or ():
+                if each.get("type") == S3_OBJECT:
+                    # "arn:aws:s3" stands for every bucket of the account (CloudTrail, DataResource).
+                    found += ["*" if value == "arn:aws:s3" else f"{value}*" for value in each["values"]]
+        for selector in trail.inputs.get("advancedEventSelectors") or ():
+            fields = {each["field"]: each for each in selector.get("fieldSelectors") or ()}
+            if S3_OBJECT in (fields.get("resources.type") or {}).get("equals", ()):
+                named = fields.get("resources.ARN")
+                found += [f"{value}*" for value in named.get("startsWiths", ())] if named else ["*"]
+    return tuple(found)
+
+
+def trails_are_complete(graph: Graph) -> Iterator[Observation]:
+    """A trail of all regions records who read and wrote objects, and its files prove that nobody changed them."""
+    trails = graph.of_type(TRAIL)
+    if not trails:
+        yield absent("trail", "the stack declares no CloudTrail")
+    for trail in trails:
+        inputs = trail.inputs
+        lacking = [
+            name
+            for name, there in {
+                "enableLogFileValidation": inputs.get("enableLogFileValidation") is True,
+                "isMultiRegionTrail": inputs.get("isMultiRegionTrail") is True,
+                "includeGlobalServiceEvents": inputs.get("includeGlobalServiceEvents", True) is True,
+            }.items()
+            if not there
+        ]
+        yield judged(
+            trail, not lacking, f"lacks {', '.join(lacking)}" if lacking else "complete and validated"
+        )
+    identified = [bucket for bucket in graph.of_type(BUCKET) if bucket.name in IDENTIFIED_BUCKETS]
+    trailed = _trailed(graph)
+    for bucket in identified if trails else ():
+        seen = any(covers(pattern, f"{bucket.outputs['arn']}/*") for pattern in trailed)
+        yield judged(bucket, seen, f"reads and writes of its objects are recorded: {seen}")
+
+
+def networks_are_logged(graph: Graph) -> Iterator[Observation]:
+    """Every VPC has flow logs of accepted and refused traffic."""
+    logged = {str(each.inputs.get("vpcId")): each for each in graph.of_type("aws:ec2/flowLog:FlowLog")}
+    for vpc in graph.of_type("aws:ec2/vpc:Vpc"):
+        log = logged.get(vpc.id)
+        traffic = log.inputs.get("trafficType") if log else None
+        yield judged(vpc, traffic == "ALL", f"flow log of {traffic or 'nothing'}")
+
+
+def doors_are_logged(graph: Graph) -> Iterator[Observation]:
+    """Load balancers, CloudFront, the web firewall and the cluster write down who came."""
+    for balancer in graph.of_type(BALANCER):
+        if balancer.inputs.get("loadBalancerType", "application") == "network":
+            # AWS writes access logs of an NLB for TLS listeners only (NLB user guide); flow logs have the rest.
+            yield judged(balancer, True, "passes TCP through; the VPC's flow logs record it")
+            continue
+        on = at(balancer.inputs, "accessLogs.enabled") is True
+        yield judged(balancer, on, f"accessLogs.enabled = {on}")
+    for distribution in graph.of_type("aws:cloudfront/distribution:Distribution"):
+        arn = str(distribution.outputs.get("arn"))
+        delivered = any(
+            each.inputs.get("resourceArn") == arn
+            for each in graph.of_type("aws:cloudwatch/logDeliverySource:LogDeliverySource")
+        )
+        on = delivered or bool(distribution.inputs.get("loggingConfig"))
+        yield judged(distribution, on, f"access logs: {on}")
+    logged = {
+        str(each.inputs["resourceArn"])
+        for each in graph.of_type("aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration")
+    }
+    for firewall in graph.of_type("aws:wafv2/webAcl:WebAcl"):
+        on = str(firewall.outputs.get("arn")) in logged
+        yield judged(firewall, on, f"requests are logged: {on}")
+    for cluster in graph.of_type("aws:ecs/cluster:Cluster"):
+        insights = {each["name"]: each["value"] for each in cluster.inputs.get("settings", [])}
+        on = insights.get("containerInsights") in ("enabled", "enhanced")
+        yield judged(cluster, on, f"containerInsights = {insights.get('containerInsights')}")
+
+
+def containers_are_logged(graph: Graph) -> Iterator[Observation]:
+    """Every container logs to a group of the estate."""
+    groups = {str(each.inputs["name"]) for each in graph.of_type("aws:cloudwatch/logGroup:LogGroup")}
+    for task, container in containers(graph):
+        group = at(container, "logConfiguration.options.awslogs-group")
+        yield judged(task, group in groups, f"{container['name']} logs to {group}")
+
+
+def account_is_watched(graph: Graph) -> Iterator[Observation]:
+    """Somebody looks: GuardDuty for threats, Config for changes, Access Analyzer for what became reachable."""
+    for type_token, name in ACCOUNT_WIDE.items():
+        found = graph.of_type(type_token)
+        if not found:
+            yield absent(name, f"the stack declares no {name}; it may be the account's own")
+        for resource in found:
+            on = resource.inputs.get("enable", True) is not False
+            yield judged(resource, on, f"{name} is on: {on}")
+
+
+def alarms_reach_somebody(graph: Graph) -> Iterator[Observation]:
+    """Every alarm tells a topic, by itself or through an alarm that is composed of it."""
+    topics = {str(each.outputs["arn"]) for each in graph.of_type(TOPIC)}
+    rules = " ".join(str(each.inputs["alarmRule"]) for each in graph.of_type(COMPOSITE))
+    for alarm in (*graph.of_type(ALARM), *graph.of_type(COMPOSITE)):
+        name = str(alarm.inputs.get("name") or alarm.inputs.get("alarmName"))
+        told = [str(each) for each in alarm.inputs.get("alarmActions", [])]
+        composed = f'"{name}"' in rules or f"({name})" in rules
+        reaches = any(each in topics for each in told) or composed
+        off = alarm.inputs.get("actionsEnabled", True) is False
+        setting = f"alarmActions = {', '.join(told) or 'none'}" + (
+            "; part of a composite" if composed else ""
+        )
+        yield judged(alarm, reaches and not off, setting)
+
+
+def topics_have_readers(graph: Graph) -> Iterator[Observation]:
+    """Each topic has somebody who reads it."""
+    subscribed = {
+        str(each.inputs["topic"]) for each in graph.of_type("aws:sns/topicSubscription:TopicSubscription")
+    }
+    for topic in graph.of_type(TOPIC):
+        read = _topic_arn(topic) in subscribed
+        yield judged(topic, read, "has subscriptions" if read else "nobody subscribes")
+
+
+def _topic_arn(topic: Resource) -> str:
+    return str(topic.outputs["arn"])
+
+
+CONTROLS = (
+    Control(
+        "LOG-1",
+        "Buckets write access logs",
+        ("164.312(b)",),
+        "high",
+        "buckets",
+        buckets_are_logged,
+    ),
+    Control(
+        "LOG-2",
+        "A trail records who read and wrote what",
+        ("164.312(b)", "164.312(c)(2)"),
+        "critical",
+        "CloudTrail",
+        trails_are_complete,
+    ),
+    Control(
+        "LOG-3",
+        "Networks write flow logs",
+        ("164.312(b)", "164.308(a)(1)(ii)(D)"),
+        "high",
+        "VPCs",
+        networks_are_logged,
+    ),
+    Control(
+        "LOG-4",
+        "Doors write down who came",
+        ("164.312(b)",),
+        "high",
+        "load balancers, CloudFront, web firewalls, clusters",
+        doors_are_logged,
+    ),
+    Control(
+        "LOG-5",
+        "Containers log to the estate",
+        ("164.312(b)",),
+        "high",
+        "containers of task definitions",
+        containers_are_logged,
+    ),
+    Control(
+        "LOG-6",
+        "The account is watched",
+        ("164.308(a)(1)(ii)(D)", "164.308(a)(5)(ii)(B)", "164.312(b)"),
+        "high",
+        "GuardDuty, AWS Config, IAM Access Analyzer",
+        account_is_watched,
+    ),
+    Control(
+        "LOG-7",
+        "Alarms tell somebody",
+        ("164.308(a)(6)(ii)",),
+        "high",
+        "alarms and composite alarms",
+        alarms_reach_somebody,
+    ),
+    Control(
+        "LOG-8",
+        "Somebody reads what alarms tell",
+        ("164.308(a)(6)(ii)", "164.308(a)(1)(ii)(D)"),
+        "medium",
+        "topics",
+        topics_have_readers,
+    ),
+)

@@ -1,0 +1,96 @@
+"""Nothing travels without TLS."""
+
+from collections.abc import Iterator
+
+from rayline_infra.policies.controls.control import Control, Observation, judged
+from rayline_infra.policies.graph import Graph, Resource
+from rayline_infra.policies.holdings import BUCKET, QUEUE, TOPIC, door_clauses
+from rayline_infra.policies.identities import at
+from rayline_infra.policies.statements import EVERYONE, Clause
+
+LISTENER = "aws:lb/listener:Listener"
+DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+# TLS 1.2 and 1.3 only (ELB user guide, "Security policies"); the FIPS ones are of the same families.
+SAFE_POLICIES = ("ELBSecurityPolicy-TLS13-1-2-", "ELBSecurityPolicy-TLS13-1-3-", "ELBSecurityPolicy-FS-1-2-")
+
+
+def plain_http_is_denied(graph: Graph) -> Iterator[Observation]:
+    """The policies of buckets, queues and topics deny whatever comes without TLS."""
+    for resource in graph.resources:
+        if resource.type in (BUCKET, QUEUE, TOPIC):
+            denials = [each for each in door_clauses(graph, resource) if _denies_plain_http(each)]
+            setting = "aws:SecureTransport = false is denied" if denials else "requests without TLS are taken"
+            yield judged(resource, bool(denials), setting)
+
+
+def _denies_plain_http(clause: Clause) -> bool:
+    everyone = (EVERYONE, EVERYONE) in clause.principals or ("AWS", EVERYONE) in clause.principals
+    conditions = {(operator, key, values) for operator, key, values in clause.conditions}
+    return not clause.allows and everyone and conditions == {("Bool", "aws:SecureTransport", ("false",))}
+
+
+def listeners_speak_tls(graph: Graph) -> Iterator[Observation]:
+    """Application listeners are HTTPS with TLS 1.2 or newer; port 80 only redirects; TCP is passed through."""
+    for listener in graph.of_type(LISTENER):
+        protocol = str(listener.inputs.get("protocol", "HTTP"))
+        if protocol in ("HTTPS", "TLS"):
+            policy = str(listener.inputs.get("sslPolicy", ""))
+            yield judged(listener, policy.startswith(SAFE_POLICIES), f"sslPolicy = {policy or 'the default'}")
+        elif protocol == "TCP":
+            # An NLB's TLS listener cannot ask for client certificates: the gateway behind it ends TLS itself.
+            yield judged(listener, True, "protocol = TCP, passed through: the gateway ends TLS")
+        else:
+            redirects = _redirects(listener)
+            yield judged(listener, redirects, f"protocol = {protocol}, redirects to HTTPS: {redirects}")
+
+
+def _redirects(listener: Resource) -> bool:
+    actions = listener.inputs.get("defaultActions", [])
+    return bool(actions) and all(
+        each.get("type") == "redirect" and at(each, "redirect.protocol") == "HTTPS" for each in actions
+    )
+
+
+def distributions_speak_tls(graph: Graph) -> Iterator[Observation]:
+    """CloudFront takes HTTPS only, with TLS 1.2 or newer."""
+    for distribution in graph.of_type(DISTRIBUTION):
+        inputs = distribution.inputs
+        behaviours = [inputs.get("defaultCacheBehavior", {}), *inputs.get("orderedCacheBehaviors", [])]
+        policies = {str(each.get("viewerProtocolPolicy")) for each in behaviours}
+        only_https = policies <= {"redirect-to-https", "https-only"}
+        yield judged(distribution, only_https, f"viewerProtocolPolicy = {', '.join(sorted(policies))}")
+        certificate = inputs.get("viewerCertificate") or {}
+        version = str(certificate.get("minimumProtocolVersion", ""))
+        modern = version.startswith(("TLSv1.2", "TLSv1.3"))
+        own_name = not certificate.get("cloudfrontDefaultCertificate")
+        # With CloudFront's own domain the version is CloudFront's to choose; its certificate allows no setting.
+        setting = f"minimumProtocolVersion = {version or 'TLSv1 of the default certificate'}"
+        yield judged(distribution, modern or not own_name, setting)
+
+
+CONTROLS = (
+    Control(
+        "TLS-1",
+        "Requests without TLS are denied",
+        ("164.312(e)(1)", "164.312(e)(2)(ii)"),
+        "critical",
+        "policies of buckets, queues and topics",
+        plain_http_is_denied,
+    ),
+    Control(
+        "TLS-2",
+        "Load balancers speak TLS 1.2 or newer",
+        ("164.312(e)(2)(ii)",),
+        "critical",
+        "listeners",
+        listeners_speak_tls,
+    ),
+    Control(
+        "TLS-3",
+        "The viewer's assets are delivered over TLS 1.2 or newer",
+        ("164.312(e)(2)(ii)",),
+        "high",
+        "CloudFront distributions",
+        distributions_speak_tls,
+    ),
+)
