@@ -67,8 +67,8 @@ class Consumption:
             event: None of a reminder.
         """
         self._meter.record(CONSUMED_MESSAGES)
-        if failed:
-            self._meter.record(CONSUMER_ERRORS)
+        # Its zeros too: a rate needs both numbers.
+        self._meter.record(CONSUMER_ERRORS, float(failed))
         if event is None:
             return
         self._meter.record(EVENTS_HANDLED, 1, event.kind, event.outcome.value)
