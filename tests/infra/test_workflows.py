@@ -1,0 +1,95 @@
+"""The GitHub workflows: no key to lose, no more rights than needed, nothing that moves, targets that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rayline_infra.deploying.images import MADE_FROM
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
+# GitHub's own, from the same place as the runner itself; its tags are moved for security fixes.
+MOVING = {"github/codeql-action/init@v3", "github/codeql-action/analyze@v3"}
+DEPLOYMENTS = {"deploy-dev.yml": "development", "deploy-prod.yml": "production"}
+
+
+def read(path: Path) -> dict[Any, Any]:
+    document: dict[Any, Any] = yaml.safe_load(path.read_text())
+    return document
+
+
+def triggers(path: Path) -> Any:
+    # YAML 1.1 takes the key `on` for true.
+    return read(path)[True]
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    document = read(path)
+    jobs = document["jobs"].values() if "jobs" in document else [document["runs"]]
+    return [step for job in jobs for step in job["steps"]]
+
+
+def test_there_is_a_workflow_for_each_need() -> None:
+    assert {each.stem for each in WORKFLOWS} == {"test", "security", "preview", "deploy-dev", "deploy-prod"}
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: path.parent.name + "/" + path.name)
+def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
+    used = [step["uses"] for step in steps(path) if "uses" in step and not step["uses"].startswith("./")]
+    moving = [each for each in used if not re.search(r"@[0-9a-f]{40}$", each)]
+    assert set(moving) <= MOVING
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_starts_with_the_right_to_read_and_holds_no_secret(path: Path) -> None:
+    allowed = {"contents": "read", "id-token": "write"}
+    assert read(path)["permissions"].items() <= allowed.items()
+    assert "secrets." not in path.read_text()
+    assert "pull_request_target" not in path.read_text()
+    for job in read(path)["jobs"].values():
+        assert "timeout-minutes" in job
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_only_what_needs_an_account_asks_for_a_role(path: Path) -> None:
+    takes_role = any("configure-aws-credentials" in step.get("uses", "") for step in steps(path))
+    assert takes_role == (read(path)["permissions"].get("id-token") == "write")
+    assert takes_role == (path.name in {*DEPLOYMENTS, "preview.yml"})
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_deployment_waits_for_its_environment_and_is_alone(name: str) -> None:
+    document = read(ROOT / ".github/workflows" / name)
+    assert document["jobs"]["deploy"]["environment"] == DEPLOYMENTS[name]
+    assert document["concurrency"]["cancel-in-progress"] is False
+
+
+def test_production_is_never_deployed_by_a_push() -> None:
+    assert set(triggers(ROOT / ".github/workflows/deploy-prod.yml")) == {"workflow_dispatch", "release"}
+
+
+def test_a_preview_comes_with_a_pull_request_and_gives_no_role_to_a_fork() -> None:
+    path = ROOT / ".github/workflows/preview.yml"
+    assert set(triggers(path)) == {"pull_request"}
+    assert "head.repo.full_name == github.repository" in read(path)["jobs"]["preview"]["if"]
+
+
+def test_every_image_of_ours_is_scanned() -> None:
+    (images,) = (
+        job for name, job in read(ROOT / ".github/workflows/security.yml")["jobs"].items() if name == "images"
+    )
+    scanned = {
+        each["name"]: tuple(each["options"].split()) for each in images["strategy"]["matrix"]["include"]
+    }
+    assert scanned == {kind: tuple(recipe) for kind, recipe in MADE_FROM.items() if recipe[0] != "copy"}
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: path.parent.name + "/" + path.name)
+def test_every_make_target_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    wanted = {word for step in steps(path) for word in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))}
+    assert wanted <= targets
