@@ -7,6 +7,8 @@ import pulumi_aws as aws
 
 from rayline.names import EstateNames, ServiceKind
 from rayline_infra.components.api import Api, ApiArgs
+from rayline_infra.components.audit import Audit, AuditArgs, Recorded
+from rayline_infra.components.budget import Budget, BudgetArgs
 from rayline_infra.components.certificates import Certificates, CertificatesArgs
 from rayline_infra.components.cluster import Cluster, ClusterArgs
 from rayline_infra.components.events import MAX_RECEIVE_COUNT, Routes, RoutesArgs
@@ -17,11 +19,12 @@ from rayline_infra.components.imaging import Datastore, DatastoreArgs
 from rayline_infra.components.keys import Keys, KeysArgs
 from rayline_infra.components.network import Network, NetworkArgs
 from rayline_infra.components.observability import (
-    Alarms,
-    AlarmsArgs,
+    Observability,
+    ObservabilityArgs,
     Places,
     Topics,
     TopicsArgs,
+    hourly_prices,
     named_places,
 )
 from rayline_infra.components.processor_service import ProcessorService, ProcessorServiceArgs
@@ -41,6 +44,7 @@ from rayline_infra.components.tracking import Tables, TablesArgs
 from rayline_infra.components.training import Pipeline, PipelineArgs, served_model
 from rayline_infra.components.viewer_delivery import ViewerDelivery, ViewerDeliveryArgs
 from rayline_infra.policies.replication import Copies
+from rayline_infra.policies.roles.pieces import TABLES
 from rayline_infra.settings import StackSettings
 
 
@@ -66,6 +70,7 @@ class Estate(pulumi.ComponentResource):
         self._connect()
         self._enclose()
         self._run()
+        self._audit()
         self._observe()
         self.register_outputs({})
 
@@ -325,12 +330,44 @@ class Estate(pulumi.ComponentResource):
     def _task_roles(self, kind: ServiceKind) -> TaskRoles:
         return TaskRoles(self.roles.arn(kind), self.roles.arn("execution"))
 
+    def _audit(self) -> None:
+        """Who did what, and what it costs."""
+        settings, names = self.settings, self.names
+        self.audit = Audit(
+            "audit",
+            AuditArgs(
+                names=names,
+                settings=settings.audit,
+                logs=self.buckets.declared("logs"),
+                access_logs=self.buckets.declared("access-logs"),
+                logs_key_arn=self.keys.arn("logs"),
+                log_days=settings.storage.log_days,
+                recorded=Recorded(
+                    self.buckets.data_arns(), [names.table_arn(kind) for kind in TABLES], self.datastore.arn
+                ),
+            ),
+            self._child,
+        )
+        self.budget = Budget(
+            "budget", BudgetArgs(names, settings.cost, self.topics.arn("notices")), self._child
+        )
+
     def _observe(self) -> None:
         """What tells people that something needs them."""
-        settings = self.settings.observability
-        places = self._places()
-        self.alarms = Alarms(
-            "alarms", AlarmsArgs(self.names, settings, places, self.topics.arns()), self._child
+        services: tuple[ServiceKind, ...] = ("processor",)
+        self.observability = Observability(
+            "observability",
+            ObservabilityArgs(
+                names=self.names,
+                settings=self.settings.observability,
+                places=self._places(),
+                topics=self.topics.arns(),
+                service_log_groups=[self.names.service_log_group(kind) for kind in services],
+                trail_log_groups=self.audit.trail_log_groups,
+                prices=hourly_prices(self.settings.training),
+            ),
+            # A saved query is refused where a log group that it asks is not there yet.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.processor]),
         )
 
     def _places(self) -> Places:

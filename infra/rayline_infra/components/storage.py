@@ -71,6 +71,15 @@ class Buckets(pulumi.ComponentResource):
         """A bucket with its policy, for those that must not write before that stands."""
         return self._buckets[kind]
 
+    def data_arns(self) -> list[str]:
+        """ARNs of the buckets of both zones, and of their copies."""
+        names = self._args.names
+        zones = (*IDENTIFIED_BUCKETS, *DEIDENTIFIED_BUCKETS)
+        return [
+            *(names.bucket_arn(kind) for kind in self._buckets if kind in zones),
+            *(names.replica_arn(kind) for kind in self._replicas),
+        ]
+
     def versioned(self) -> dict[BucketKind, pulumi.Output[str]]:
         """Names of all buckets, known once each keeps versions."""
         return {kind: each.versioning.bucket for kind, each in self._buckets.items()}

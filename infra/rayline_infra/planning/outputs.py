@@ -301,6 +301,14 @@ RULES: Mapping[str, Rule] = {
         "cloudfrontDistributionArn": "d{hex8}.cloudfront.net",
         "cloudfrontDistributionZoneId": "Z2FDTNDATAQYW2",
     },
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": {
+        "id": "arn:aws:ce::{account}:anomalymonitor/{uuid}",
+        "arn": "{id}",
+    },
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": {
+        "id": "arn:aws:ce::{account}:anomalysubscription/{uuid}",
+        "arn": "{id}",
+    },
     "aws:dynamodb/table:Table": {
         "id": "{name}",
         "arn": "arn:aws:dynamodb:{region}:{account}:table/{name}",

@@ -80,11 +80,13 @@ def event_bus_policy(names: EstateNames) -> str:
 
 
 def topic_policy(topic_arn: str, names: EstateNames) -> str:
-    """Let this account's alarms and rules publish."""
+    """Let this account's alarms, rules, budgets and cost anomalies publish."""
     return document(
         Statement(
             sid="AlarmsMayPublish",
-            principals=service("cloudwatch.amazonaws.com"),
+            principals=service(
+                "cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com"
+            ),
             actions=["sns:Publish"],
             resources=(topic_arn,),
             conditions=from_account(names.account_id),
