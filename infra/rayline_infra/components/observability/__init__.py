@@ -1,6 +1,19 @@
 """Metrics, dashboards, alarms, objectives and who is told."""
 
-from rayline_infra.components.observability.alarms import Alarms, AlarmsArgs
+from rayline_infra.components.observability.dashboards import HourlyPrices
 from rayline_infra.components.observability.notification import Topics, TopicsArgs
+from rayline_infra.components.observability.observability import Observability, ObservabilityArgs
+from rayline_infra.components.observability.places import Place, Places, named_places
+from rayline_infra.components.observability.prices import hourly_prices
 
-__all__ = ["Alarms", "AlarmsArgs", "Topics", "TopicsArgs"]
+__all__ = [
+    "HourlyPrices",
+    "Observability",
+    "ObservabilityArgs",
+    "Place",
+    "Places",
+    "Topics",
+    "TopicsArgs",
+    "hourly_prices",
+    "named_places",
+]
