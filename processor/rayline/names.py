@@ -12,7 +12,7 @@ BucketKind = IdentifiedBucket | DeidentifiedBucket | ServiceBucket
 ReplicatedBucket = Literal["archive", "models", "reports"]
 RoleKind = Literal[
     "processor", "execution", "import", "training", "operator", "reviewer", "uploader",
-    "replication-identified", "replication-deidentified", "trail", "config", "api", "gateway", "flow-logs",
+    "replication-identified", "replication-deidentified", "trail", "config", "api", "gateway", "flow-logs", "chat",
 ]  # fmt: skip
 TrailKind = Literal["management", "data"]
 SecretKind = Literal["tracking", "deid"]

@@ -22,6 +22,7 @@ SERVICE_OF_ROLE: dict[RoleKind, str] = {
     "replication-deidentified": "s3.amazonaws.com",
     "trail": "cloudtrail.amazonaws.com",
     "config": "config.amazonaws.com",
+    "chat": "chatbot.amazonaws.com",
 }
 
 
