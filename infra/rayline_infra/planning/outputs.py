@@ -42,7 +42,8 @@ def invent(type_token: str, name: str, inputs: Facts, place: Place) -> tuple[str
             raise ProgramError(
                 f"{type_token} {name} gives no {missing.args[0]}, which its {output} is made of; name it"
             ) from None
-    return str(outputs.pop("id", f"unplanned-{name}")), outputs
+    identity = str(outputs.pop("id", f"unplanned-{name}"))
+    return identity, {output: value for output, value in outputs.items() if value is not None}
 
 
 def _filled(template: object, facts: Facts) -> Any:
@@ -122,6 +123,11 @@ def _waf_arn(kind: str) -> Callable[[Facts], str]:
         return f"arn:aws:wafv2:{where}:{scope}/{kind}/{facts['name']}/{facts['uuid']}"
 
     return arn
+
+
+def _prefix_list(facts: Facts) -> str | None:
+    # Only gateway endpoints have one (API_VpcEndpoint).
+    return None if facts.get("vpcEndpointType") == "Interface" else f"pl-{facts['hex8']}"
 
 
 def _record_host(facts: Facts) -> str:
@@ -338,7 +344,7 @@ RULES: Mapping[str, Rule] = {
         "id": "igw-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:internet-gateway/{id}",
     },
-    "aws:ec2/natGateway:NatGateway": {"id": "nat-{hex17}", "networkInterfaceId": "eni-{hex17}"},
+    "aws:ec2/natGateway:NatGateway": {"id": "nat-{hex17}"},
     "aws:ec2/networkAcl:NetworkAcl": {
         "id": "acl-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:network-acl/{id}",
@@ -368,7 +374,7 @@ RULES: Mapping[str, Rule] = {
     "aws:ec2/vpcEndpoint:VpcEndpoint": {
         "id": "vpce-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}",
-        "prefixListId": "pl-{hex8}",
+        "prefixListId": _prefix_list,
         "dnsEntries": [
             {"dnsName": "{id}-{hex8}.{serviceName}.vpce.amazonaws.com", "hostedZoneId": "Z{upper13}"}
         ],
@@ -380,7 +386,6 @@ RULES: Mapping[str, Rule] = {
     "aws:ec2/vpnConnection:VpnConnection": {
         "id": "vpn-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:vpn-connection/{id}",
-        "transitGatewayAttachmentId": "tgw-attach-{hex17}",
     },
     "aws:ec2/vpnConnectionRoute:VpnConnectionRoute": {"id": "{destinationCidrBlock}:{vpnConnectionId}"},
     "aws:ec2/vpnGateway:VpnGateway": {
@@ -397,7 +402,6 @@ RULES: Mapping[str, Rule] = {
     "aws:ecr/repository:Repository": {
         "id": "{name}",
         "arn": "arn:aws:ecr:{region}:{account}:repository/{name}",
-        "registryId": "{account}",
         "repositoryUrl": "{account}.dkr.ecr.{region}.amazonaws.com/{name}",
     },
     "aws:ecr/repositoryPolicy:RepositoryPolicy": {"id": "{repository}", "registryId": "{account}"},
@@ -548,7 +552,6 @@ RULES: Mapping[str, Rule] = {
     "aws:wafv2/webAcl:WebAcl": {
         "id": "{uuid}",
         "arn": _waf_arn("webacl"),
-        "capacity": 0,
     },
     "aws:wafv2/webAclAssociation:WebAclAssociation": {"id": "{webAclArn},{resourceArn}"},
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": {"id": "{resourceArn}"},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from rayline_local.provisioner.adapters.adapter import Adapter, AdapterFactory
-from rayline_local.provisioner.adapters.cloudwatch import MetricAlarmAdapter
+from rayline_local.provisioner.adapters.budgets import BudgetAdapter
 from rayline_local.provisioner.adapters.dynamodb import TableAdapter
 from rayline_local.provisioner.adapters.ecr import RepositoryAdapter
 from rayline_local.provisioner.adapters.ecs import ClusterAdapter, TaskDefinitionAdapter
@@ -18,11 +18,11 @@ from rayline_local.provisioner.adapters.iam import RoleAdapter, RolePolicyAdapte
 from rayline_local.provisioner.adapters.kms import AliasAdapter, KeyAdapter
 from rayline_local.provisioner.adapters.logs import LogGroupAdapter
 from rayline_local.provisioner.adapters.not_emulated import NOT_EMULATED
+from rayline_local.provisioner.adapters.recipes import RECIPES
 from rayline_local.provisioner.adapters.s3 import (
     BucketAdapter,
     BucketPolicyAdapter,
     EncryptionAdapter,
-    LifecycleAdapter,
     NotificationAdapter,
     OwnershipAdapter,
     PublicAccessAdapter,
@@ -35,17 +35,18 @@ from rayline_local.provisioner.adapters.sqs import QueueAdapter, QueuePolicyAdap
 from rayline_local.provisioner.clients import Clients
 from rayline_local.provisioner.errors import ProvisionError
 
-__all__ = ["ADAPTERS", "NOT_EMULATED", "Adapter", "adapter_for", "require_known"]
+__all__ = ["ADAPTERS", "NOT_EMULATED", "RECIPES", "Adapter", "adapter_for", "require_known"]
 
 BUCKET_ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 ADAPTERS: Mapping[str, AdapterFactory] = {
+    **{token: recipe.adapter() for token, recipe in RECIPES.items()},
+    "aws:budgets/budget:Budget": BudgetAdapter,
     "aws:cloudcontrol/resource:Resource": CloudControlAdapter,
     "aws:cloudwatch/eventArchive:EventArchive": EventArchiveAdapter,
     "aws:cloudwatch/eventBus:EventBus": EventBusAdapter,
     "aws:cloudwatch/eventRule:EventRule": EventRuleAdapter,
     "aws:cloudwatch/eventTarget:EventTarget": EventTargetAdapter,
     "aws:cloudwatch/logGroup:LogGroup": LogGroupAdapter,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": MetricAlarmAdapter,
     "aws:dynamodb/table:Table": TableAdapter,
     "aws:ecr/repository:Repository": RepositoryAdapter,
     "aws:ecs/cluster:Cluster": ClusterAdapter,
@@ -55,7 +56,6 @@ ADAPTERS: Mapping[str, AdapterFactory] = {
     "aws:kms/alias:Alias": AliasAdapter,
     "aws:kms/key:Key": KeyAdapter,
     "aws:s3/bucket:Bucket": BucketAdapter,
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": LifecycleAdapter,
     "aws:s3/bucketNotification:BucketNotification": NotificationAdapter,
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": OwnershipAdapter,
     "aws:s3/bucketPolicy:BucketPolicy": BucketPolicyAdapter,

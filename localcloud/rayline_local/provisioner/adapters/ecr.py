@@ -3,6 +3,7 @@
 from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs, Made, tag_list, tolerate
+from rayline_local.provisioner.adapters.recipe import Found, Recipe
 from rayline_local.provisioner.clients import Clients
 
 GONE = ("RepositoryNotFoundException",)
@@ -40,3 +41,37 @@ class RepositoryAdapter:
 
     def _describe(self, name: str) -> Any:
         return self._ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
+
+
+def _lifecycle(ecr: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
+    return dict(ecr.get_lifecycle_policy(repositoryName=inputs["repository"]))
+
+
+LIFECYCLE_POLICY = Recipe(
+    service="ecr",
+    find=_lifecycle,
+    identity="repositoryName",
+    create="PutLifecyclePolicy",
+    update="PutLifecyclePolicy",
+    renamed={"repositoryName": "repository", "lifecyclePolicyText": "policy"},
+    delete=("DeleteLifecyclePolicy", "repositoryName"),
+    outputs={"registryId": "{registryId}"},
+    replaced_by=frozenset({"repository"}),
+)
+
+
+def _policy(ecr: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
+    return dict(ecr.get_repository_policy(repositoryName=inputs["repository"]))
+
+
+REPOSITORY_POLICY = Recipe(
+    service="ecr",
+    find=_policy,
+    identity="repositoryName",
+    create="SetRepositoryPolicy",
+    update="SetRepositoryPolicy",
+    renamed={"repositoryName": "repository", "policyText": "policy"},
+    delete=("DeleteRepositoryPolicy", "repositoryName"),
+    outputs={"registryId": "{registryId}"},
+    replaced_by=frozenset({"repository"}),
+)

@@ -1,9 +1,11 @@
-"""ECS clusters and task definitions."""
+"""ECS clusters, task definitions and services."""
 
 import json
 from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs, Made, tag_list, tolerate
+from rayline_local.provisioner.adapters.recipe import Found, Recipe, call, first
+from rayline_local.provisioner.adapters.requests import request_for
 from rayline_local.provisioner.clients import Clients
 
 GONE = ("ClusterNotFoundException", "ClientException")
@@ -67,3 +69,73 @@ class TaskDefinitionAdapter:
 
     def delete(self, resource_id: str, inputs: Inputs) -> None:
         tolerate(GONE, lambda: self._ecs.deregister_task_definition(taskDefinition=resource_id))
+
+
+def _service(ecs: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
+    found = ecs.describe_services(cluster=inputs["cluster"], services=[inputs["name"]])["services"]
+    return next((dict(each) for each in found if each["status"] == "ACTIVE"), None)
+
+
+def _put_service(operation: str) -> Any:
+    def put(ecs: Any, inputs: Inputs) -> Any:
+        request = request_for(ecs, operation, inputs)
+        request["service" if operation == "UpdateService" else "serviceName"] = inputs["name"]
+        if network := inputs.get("networkConfiguration"):
+            # Pulumi leaves out that there is one kind of network, and says by a flag what AWS says by a word.
+            public = "ENABLED" if network.get("assignPublicIp") else "DISABLED"
+            request.update(
+                request_for(
+                    ecs,
+                    operation,
+                    {"networkConfiguration": {"awsvpcConfiguration": {**network, "assignPublicIp": public}}},
+                )
+            )
+        deployment = {
+            "maximumPercent": inputs.get("deploymentMaximumPercent"),
+            "minimumHealthyPercent": inputs.get("deploymentMinimumHealthyPercent"),
+            "deploymentCircuitBreaker": inputs.get("deploymentCircuitBreaker"),
+        }
+        request.update(
+            request_for(ecs, operation, {"deploymentConfiguration": deployment}),
+            # The local cloud runs no containers: its processes are started by people, tests and the demo.
+            desiredCount=0,
+        )
+        return call(ecs, operation, request)
+
+    return put
+
+
+SERVICE = Recipe(
+    service="ecs",
+    find=_service,
+    identity="serviceArn",
+    create=_put_service("CreateService"),
+    delete=lambda ecs, arn, inputs: ecs.delete_service(
+        cluster=inputs["cluster"], service=inputs["name"], force=True
+    ),
+    settle=lambda ecs, found, inputs: _put_service("UpdateService")(ecs, inputs),
+    outputs={"arn": "{id}"},
+    replaced_by=frozenset({"name", "cluster", "launchType", "schedulingStrategy"}),
+)
+
+
+def _providers(ecs: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
+    cluster = first(ecs.describe_clusters(clusters=[inputs["clusterName"]])["clusters"])
+    return cluster if cluster and cluster.get("capacityProviders") else None
+
+
+CLUSTER_CAPACITY_PROVIDERS = Recipe(
+    service="ecs",
+    find=_providers,
+    identity="clusterName",
+    create="PutClusterCapacityProviders",
+    update="PutClusterCapacityProviders",
+    renamed={
+        "cluster": "clusterName",
+        "defaultCapacityProviderStrategy": "defaultCapacityProviderStrategies",
+    },
+    delete=lambda ecs, name, inputs: ecs.put_cluster_capacity_providers(
+        cluster=name, capacityProviders=[], defaultCapacityProviderStrategy=[]
+    ),
+    replaced_by=frozenset({"clusterName"}),
+)

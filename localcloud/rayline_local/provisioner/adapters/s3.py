@@ -2,10 +2,9 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
-from rayline_local.provisioner.adapters.adapter import Inputs, Made, tolerate
+from rayline_local.provisioner.adapters.adapter import Inputs, Made, tag_list, tolerate
 from rayline_local.provisioner.clients import Clients
 
 NO_BUCKET = ("NoSuchBucket", "404", "NotFound")
@@ -14,7 +13,7 @@ NO_BUCKET = ("NoSuchBucket", "404", "NotFound")
 class BucketAdapter:
     """``aws:s3/bucket:Bucket``."""
 
-    replaced_by = frozenset({"bucket"})
+    replaced_by = frozenset({"bucket", "objectLockEnabled"})
 
     def __init__(self, clients: Clients) -> None:
         self._s3 = clients.get("s3")
@@ -25,15 +24,36 @@ class BucketAdapter:
         if not self.exists(name, inputs):
             # us-east-1 is the one region that must not be named (S3 CreateBucket).
             where = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
-            self._s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
-        return Made(name, {"arn": f"arn:aws:s3:::{name}", "region": self._region})
+            self._s3.create_bucket(
+                Bucket=name,
+                ObjectLockEnabledForBucket=bool(inputs.get("objectLockEnabled")),
+                **({"CreateBucketConfiguration": where} if where else {}),
+            )
+        if tags := tag_list(inputs):
+            self._s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
+        return Made(
+            name,
+            {
+                "arn": f"arn:aws:s3:::{name}",
+                "region": self._region,
+                "bucketDomainName": f"{name}.s3.amazonaws.com",
+                "bucketRegionalDomainName": f"{name}.s3.{self._region}.amazonaws.com",
+            },
+        )
 
     def exists(self, resource_id: str, inputs: Inputs) -> bool:
         return tolerate(NO_BUCKET, lambda: self._s3.head_bucket(Bucket=resource_id)) is not None
 
     def delete(self, resource_id: str, inputs: Inputs) -> None:
+        if inputs.get("forceDestroy"):
+            tolerate(NO_BUCKET, lambda: self._empty(resource_id))
         # A bucket with objects is refused, as the AWS provider does without forceDestroy.
         tolerate(NO_BUCKET, lambda: self._s3.delete_bucket(Bucket=resource_id))
+
+    def _empty(self, bucket: str) -> None:
+        for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                self._s3.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
 
 
 class _BucketSetting(ABC):
@@ -106,50 +126,6 @@ class EncryptionAdapter(_BucketSetting):
 
     def _remove(self, bucket: str) -> Any:
         return self._s3.delete_bucket_encryption(Bucket=bucket)
-
-
-class LifecycleAdapter(_BucketSetting):
-    """``aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration``."""
-
-    absent = ("NoSuchLifecycleConfiguration",)
-
-    def _write(self, bucket: str, inputs: Inputs) -> None:
-        self._s3.put_bucket_lifecycle_configuration(
-            Bucket=bucket, LifecycleConfiguration={"Rules": [_lifecycle(rule) for rule in inputs["rules"]]}
-        )
-
-    def _read(self, bucket: str) -> Any:
-        return self._s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-
-    def _remove(self, bucket: str) -> Any:
-        return self._s3.delete_bucket_lifecycle(Bucket=bucket)
-
-
-def _lifecycle(rule: Mapping[str, Any]) -> dict[str, Any]:
-    known = {
-        "id",
-        "status",
-        "filter",
-        "expiration",
-        "noncurrentVersionExpiration",
-        "abortIncompleteMultipartUpload",
-    }
-    if unknown := sorted(set(rule) - known):
-        raise ValueError(f"lifecycle rule parts not known here: {', '.join(unknown)}; add them to _lifecycle")
-    body: dict[str, Any] = {
-        "ID": rule["id"],
-        "Status": rule["status"],
-        "Filter": {"Prefix": rule.get("filter", {}).get("prefix", "")},
-    }
-    if "expiration" in rule:
-        body["Expiration"] = {"Days": int(rule["expiration"]["days"])}
-    if "noncurrentVersionExpiration" in rule:
-        days = int(rule["noncurrentVersionExpiration"]["noncurrentDays"])
-        body["NoncurrentVersionExpiration"] = {"NoncurrentDays": days}
-    if "abortIncompleteMultipartUpload" in rule:
-        days = int(rule["abortIncompleteMultipartUpload"]["daysAfterInitiation"])
-        body["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": days}
-    return body
 
 
 class BucketPolicyAdapter(_BucketSetting):

@@ -1,6 +1,9 @@
 """Secrets Manager secrets, without their values."""
 
+from typing import Any
+
 from rayline_local.provisioner.adapters.adapter import Inputs, Made, tag_list, tolerate
+from rayline_local.provisioner.adapters.recipe import Found, Recipe
 from rayline_local.provisioner.clients import Clients
 
 GONE = ("ResourceNotFoundException",)
@@ -40,3 +43,20 @@ class SecretAdapter:
 
     def _describe(self, secret_id: str) -> dict[str, object] | None:
         return tolerate(GONE, lambda: dict(self._secrets.describe_secret(SecretId=secret_id)))
+
+
+def _policy(secrets: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
+    found = secrets.get_resource_policy(SecretId=inputs["secretArn"])
+    return dict(found) if found.get("ResourcePolicy") else None
+
+
+SECRET_POLICY = Recipe(
+    service="secretsmanager",
+    find=_policy,
+    identity="{secretArn}",
+    create="PutResourcePolicy",
+    update="PutResourcePolicy",
+    renamed={"SecretId": "secretArn", "ResourcePolicy": "policy"},
+    delete=lambda secrets, arn, inputs: secrets.delete_resource_policy(SecretId=arn),
+    replaced_by=frozenset({"secretArn"}),
+)

@@ -1,6 +1,9 @@
-"""SNS topics and their policies."""
+"""SNS topics, their policies and subscriptions."""
+
+from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs, Made, tolerate
+from rayline_local.provisioner.adapters.recipe import Found, Recipe
 from rayline_local.provisioner.clients import Clients
 
 GONE = ("NotFound", "NotFoundException")
@@ -48,3 +51,40 @@ class TopicPolicyAdapter:
 
     def delete(self, resource_id: str, inputs: Inputs) -> None:
         return None
+
+
+def _subscription(sns: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
+    for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=inputs["topic"]):
+        for each in page["Subscriptions"]:
+            if (each["Protocol"], each["Endpoint"]) == (inputs["protocol"], inputs["endpoint"]):
+                return dict(each)
+    return None
+
+
+def _settle_subscription(sns: Any, subscription: Found, inputs: Inputs) -> None:
+    if not subscription["SubscriptionArn"].startswith("arn:"):
+        return  # SNS sets nothing before the owner of an address has confirmed it
+    raw = str(bool(inputs.get("rawMessageDelivery"))).lower()
+    attributes = {"FilterPolicy": inputs.get("filterPolicy"), "RawMessageDelivery": raw}
+    for name, value in attributes.items():
+        if value is not None and (name != "RawMessageDelivery" or inputs["protocol"] in ("sqs", "https")):
+            sns.set_subscription_attributes(
+                SubscriptionArn=subscription["SubscriptionArn"], AttributeName=name, AttributeValue=value
+            )
+
+
+SUBSCRIPTION = Recipe(
+    service="sns",
+    find=_subscription,
+    identity="SubscriptionArn",
+    create=lambda sns, inputs: sns.subscribe(
+        TopicArn=inputs["topic"],
+        Protocol=inputs["protocol"],
+        Endpoint=inputs["endpoint"],
+        ReturnSubscriptionArn=True,
+    ),
+    delete=("Unsubscribe", "SubscriptionArn"),
+    settle=_settle_subscription,
+    outputs={"arn": "{id}"},
+    replaced_by=frozenset({"topic", "protocol", "endpoint"}),
+)
