@@ -199,14 +199,14 @@ def test_schedules_remind_the_processor_as_it_reads(graph: Graph) -> None:
 
 
 def test_without_an_endpoint_nothing_looks_for_drift() -> None:
-    graph = plan("dev", ["rayline:endpoint=false"])
+    graph = plan("dev", overrides={"rayline:endpoint": "false"})
     assert set(rules(graph)) == FIVE | NOTICES | SCHEDULES - {"drift-due"}
 
 
 def test_archives_keep_as_long_as_the_stack_says_under_the_identified_key(
     graph_of: Callable[[str], Graph],
 ) -> None:
-    for graph, days in ((graph_of("prod"), 30), (plan("dev", ["rayline:archiveDays=7"]), 7)):
+    for graph, days in ((graph_of("prod"), 30), (plan("dev", overrides={"rayline:archiveDays": "7"}), 7)):
         archives = graph.of_type("aws:cloudwatch/eventArchive:EventArchive")
         buses = {each.inputs["eventSourceArn"].rsplit("/", 1)[-1] for each in archives}
         assert buses == {"default", f"rayline-{graph.stack}"}
