@@ -146,7 +146,8 @@ def test_an_api_starts_with_somebody_to_let_in(tmp_path: Path, monkeypatch: pyte
 
 
 def test_nobody_starts_it_without_a_file() -> None:
-    assert run("serve").exit_code == 2
+    with pytest.raises(ConfigurationError, match="RAYLINE_API_ACCESS"):
+        raise run("serve").exception or AssertionError("it started")
 
 
 def test_the_files_own_example_is_one() -> None:

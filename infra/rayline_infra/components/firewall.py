@@ -82,7 +82,7 @@ class Firewall(pulumi.ComponentResource):
                 redacted(single_header=header(name="authorization")),
                 redacted(single_header=header(name="cookie")),
                 # Whatever somebody typed into a search, and the sign-in's code.
-                redacted(query_string=aws.wafv2.WebAclLoggingConfigurationRedactedFieldQueryStringArgs()),
+                redacted(query_string=_query_string()),
             ],
             region=region,
             opts=child,
@@ -111,9 +111,7 @@ def _rules(args: FirewallArgs) -> Iterator[aws.wafv2.WebAclRuleArgs]:
         yield aws.wafv2.WebAclRuleArgs(
             name=group,
             priority=priority,
-            override_action=aws.wafv2.WebAclRuleOverrideActionArgs(
-                none=aws.wafv2.WebAclRuleOverrideActionNoneArgs()
-            ),
+            override_action=aws.wafv2.WebAclRuleOverrideActionArgs(none=_as_the_group_says()),
             statement=aws.wafv2.WebAclRuleStatementArgs(
                 managed_rule_group_statement=aws.wafv2.WebAclRuleStatementManagedRuleGroupStatementArgs(
                     vendor_name="AWS", name=group, rule_action_overrides=_overrides(group)
@@ -159,3 +157,11 @@ def _visibility(name: str) -> aws.wafv2.WebAclRuleVisibilityConfigArgs:
     return aws.wafv2.WebAclRuleVisibilityConfigArgs(
         cloudwatch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False
     )
+
+
+def _query_string() -> aws.wafv2.WebAclLoggingConfigurationRedactedFieldQueryStringArgs:
+    return aws.wafv2.WebAclLoggingConfigurationRedactedFieldQueryStringArgs()  # type: ignore[no-untyped-call]
+
+
+def _as_the_group_says() -> aws.wafv2.WebAclRuleOverrideActionNoneArgs:
+    return aws.wafv2.WebAclRuleOverrideActionNoneArgs()  # type: ignore[no-untyped-call]

@@ -78,6 +78,7 @@ class ApiSettings(Section):
         "Client secret at the identity provider, where singleSignOn is oidc; set it with --secret.",
         "--secret",
         default="",
+        pattern=r"^[\x20-\x7e]*$",
         repr=False,
     )
 

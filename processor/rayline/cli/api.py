@@ -2,27 +2,51 @@
 
 import ipaddress
 import json
+import ssl
+import urllib.request
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rayline.cli.estate import open_estate
-from rayline.errors import ConfigurationError
+from rayline.errors import ConfigurationError, RaylineError
 from rayline.observability.metrics import CONCURRENT_VIEWERS
 from rayline.runtime import utc_now
 
+if TYPE_CHECKING:
+    from rayline.http_api.access_file import AccessFile
+
 _MOST_AT_ONCE = 64  # requests; more are answered 503 at once
+_PATIENCE_SECONDS = 5.0
 
 Access = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--access",
         envvar="RAYLINE_API_ACCESS",
         help="YAML file that says who may use the API; see the reference.",
     ),
 ]
+AccessDocument = Annotated[
+    str,
+    typer.Option(
+        envvar="RAYLINE_API_ACCESS_DOCUMENT", help="What the access file would hold, where there is no file."
+    ),
+]
+SignInKeys = Annotated[
+    str,
+    typer.Option(
+        envvar="RAYLINE_API_SIGN_IN_KEYS",
+        help="Public keys (JWKS) of the user pool that the access file names.",
+    ),
+]
+
+
+class NotAnswering(RaylineError):
+    """The API of this machine does not answer."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,40 +54,48 @@ def register(app: typer.Typer) -> None:
     verbs = typer.Typer(help="Serve the HTTP API, and make tokens for it.", no_args_is_help=True)
     app.add_typer(verbs, name="api")
     verbs.command("serve")(_serve)
+    verbs.command("health")(_health)
     verbs.command("token")(_token)
     verbs.command("openapi")(_openapi)
 
 
 def _serve(
-    access: Access,
+    access: Access = None,
+    access_document: AccessDocument = "",
+    sign_in_keys: SignInKeys = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 8080,
+    own_certificate: Annotated[
+        bool, typer.Option(help="Speak TLS with a new certificate of its own, as a load balancer takes it.")
+    ] = False,
 ) -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; it does not start without anybody who may use it.
 
-    Static tokens hold on this machine's loopback address only; elsewhere a load balancer signs people in.
+    Static tokens hold on this machine's loopback address only; elsewhere a user pool or load balancer signs people in.
     """
     _needs_the_extra()
     import uvicorn
 
-    from rayline.http_api.access_file import load_access_file
     from rayline.http_api.app import create_app
+    from rayline.http_api.own_certificate import own_certificate as made_certificate
     from rayline.http_api.viewers import Viewers
 
-    known = load_access_file(access)
+    known = _access(access, access_document)
     if known.tokens and not _is_loopback(host):
         raise ConfigurationError(
             f"static tokens would cross the network unencrypted to {host}; listen on 127.0.0.1, or take the tokens "
-            "out of the access file and let a load balancer sign people in"
+            "out of the access file and let a user pool or a load balancer sign people in"
         )
-    authenticator = known.authenticator(utc_now)
+    authenticator = known.authenticator(utc_now, sign_in_keys)
     estate = open_estate()
     viewers = Viewers(utc_now)
     estate.meter.watch(CONCURRENT_VIEWERS, viewers.present)
-    served = create_app(estate.triage, authenticator, viewers=viewers)
-    typer.echo(f"serving http://{host}:{port}/api/v1", err=True)
-    # No access log of the server's own: paths and queries may hold what somebody typed.
-    with estate.meter.publishing():
+    served = create_app(estate.triage, authenticator, viewers=viewers, origins=known.origins)
+    typer.echo(f"serving {'https' if own_certificate else 'http'}://{host}:{port}/api/v1", err=True)
+    with ExitStack() as running:
+        certificate = running.enter_context(made_certificate(utc_now())) if own_certificate else None
+        running.enter_context(estate.meter.publishing())
+        # No access log of the server's own: paths and queries may hold what somebody typed.
         uvicorn.run(
             served,
             host=host,
@@ -74,7 +106,44 @@ def _serve(
             limit_concurrency=_MOST_AT_ONCE,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=30,
+            ssl_certfile=certificate,
         )
+
+
+def _access(path: Path | None, document: str) -> "AccessFile":
+    """Who may use the API, from a file or from the environment.
+
+    Raises:
+        ConfigurationError: neither is given, or it is wrong.
+    """
+    from rayline.http_api.access_file import load_access_file, read_access
+
+    if path is not None:
+        return load_access_file(path)
+    if not document:
+        raise ConfigurationError(
+            "nobody may use the API; name an access file with --access (RAYLINE_API_ACCESS)"
+        )
+    return read_access(document, "RAYLINE_API_ACCESS_DOCUMENT")
+
+
+def _health(
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port that the API listens on.")] = 8080,
+) -> None:
+    """Ask the API on this machine whether it answers, over the TLS of its own certificate."""
+    from rayline.http_api.gate import HEALTH_PATH
+
+    # Whose certificate it is is no question on the loopback address.
+    unchecked = ssl._create_unverified_context()  # noqa: S323
+    try:
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{port}{HEALTH_PATH}", timeout=_PATIENCE_SECONDS, context=unchecked
+        ):
+            pass
+    except OSError:
+        raise NotAnswering(
+            f"the API does not answer on port {port}; is `rayline api serve --own-certificate` running?"
+        ) from None
 
 
 def _token(

@@ -1,4 +1,4 @@
-"""The YAML file that says who may use the API: people behind a load balancer, static tokens, or both.
+"""The YAML file that says who may use the API: people of a user pool or behind a load balancer, static tokens.
 
 ::
 
@@ -10,6 +10,11 @@
       groups:
         radiology-it: [quarantine:read, quarantine:write]
         data-protection: [quarantine:read, phi:read]
+    user_pool:
+      issuer: https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_abc
+      client: 1example23456789
+      groups: {operator: [quarantine:read, quarantine:write]}
+    origins: ["https://viewer.hospital-a.org"]
     tokens:
       - {name: anna, sha256: "<64 hex digits>", permissions: [quarantine:read], expires: 2027-01-31T00:00:00Z}
 """
@@ -23,6 +28,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from rayline.errors import ConfigurationError
 from rayline.http_api.access import Authenticator, FirstThatKnows, Permission
+from rayline.http_api.access_tokens import AccessTokens, UserPool, read_keys
 from rayline.http_api.bearer_tokens import BearerTokens, KnownToken
 from rayline.http_api.load_balancer import LoadBalancer, LoadBalancerTokens, fetch_key_from
 
@@ -56,19 +62,39 @@ class LoadBalancerGrant(_Strict):
         return signer
 
 
+class UserPoolGrant(_Strict):
+    """One Cognito user pool, and what groups of its users may do."""
+
+    issuer: str = Field(min_length=1)
+    client: str = Field(min_length=1)
+    groups: dict[str, frozenset[Permission]] = Field(min_length=1)
+
+
 class AccessFile(_Strict):
-    """Who may use the API."""
+    """Who may use the API.
+
+    Attributes:
+        origins: of pages, beside the API's own, that may change something.
+    """
 
     load_balancer: LoadBalancerGrant | None = None
+    user_pool: UserPoolGrant | None = None
     tokens: tuple[TokenGrant, ...] = ()
+    origins: frozenset[str] = frozenset()
 
-    def authenticator(self, clock: Callable[[], datetime]) -> FirstThatKnows:
+    def authenticator(self, clock: Callable[[], datetime], sign_in_keys: str = "") -> FirstThatKnows:
         """What tells those people.
 
+        Args:
+            sign_in_keys: the user pool's key set, where the file names one.
+
         Raises:
-            ConfigurationError: the file names nobody.
+            ConfigurationError: the file names nobody, or a user pool whose keys are not given.
         """
         found: list[Authenticator] = []
+        if self.user_pool is not None:
+            pool = UserPool(**dict(self.user_pool))
+            found.append(AccessTokens(pool, read_keys(sign_in_keys), clock=clock))
         if self.load_balancer is not None:
             expected = LoadBalancer(**dict(self.load_balancer))
             found.append(LoadBalancerTokens(expected, fetch_key_from(expected.region), clock=clock))
@@ -77,8 +103,8 @@ class AccessFile(_Strict):
             found.append(BearerTokens(known, clock=clock))
         if not found:
             raise ConfigurationError(
-                "the access file names nobody, so the API would let nobody in; add tokens (`rayline api token`) "
-                "or a load_balancer"
+                "the access file names nobody, so the API would let nobody in; add tokens (`rayline api token`), "
+                "a user_pool or a load_balancer"
             )
         return FirstThatKnows(found)
 
@@ -90,17 +116,31 @@ def load_access_file(path: Path) -> AccessFile:
         ConfigurationError: it is missing or wrong; the message says where, and quotes no token.
     """
     try:
-        document = yaml.safe_load(path.read_text())
+        text = path.read_text()
     except OSError:
         raise ConfigurationError(
             f"no access file at {path}; `rayline api token` shows how to begin one"
         ) from None
+    return read_access(text, f"the access file {path}")
+
+
+def read_access(text: str, where: str) -> AccessFile:
+    """Read what an access file holds.
+
+    Args:
+        where: what the text is, in error messages.
+
+    Raises:
+        ConfigurationError: it is wrong; the message says where, and quotes no token.
+    """
+    try:
+        document = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigurationError(f"the access file {path} is no YAML") from None
+        raise ConfigurationError(f"{where} is no YAML") from None
     try:
         return AccessFile.model_validate({} if document is None else document)
     except ValidationError as error:
         problems = ", ".join(
             f"{'.'.join(map(str, problem['loc']))} ({problem['msg'].lower()})" for problem in error.errors()
         )
-        raise ConfigurationError(f"the access file {path} is wrong: {problems}") from None
+        raise ConfigurationError(f"{where} is wrong: {problems}") from None

@@ -31,6 +31,7 @@ def create_app(
     *,
     rate: Rate = Rate(),
     viewers: Viewers | None = None,
+    origins: frozenset[str] = frozenset(),
 ) -> FastAPI:
     """The API of one site.
 
@@ -38,6 +39,7 @@ def create_app(
         authenticator: tells who sent a request; without one there is no API.
         rate: how often one person may ask.
         viewers: hears of everybody who passes the gate.
+        origins: of pages, beside the API's own, that may change something.
     """
 
     def known(request: Request) -> Principal:
@@ -88,7 +90,9 @@ def create_app(
 
     app.openapi = described  # type: ignore[method-assign]
     answer_problems(app)
-    app.add_middleware(Gate, authenticator=authenticator, rate_limit=RateLimit(rate), viewers=viewers)
+    app.add_middleware(
+        Gate, authenticator=authenticator, rate_limit=RateLimit(rate), viewers=viewers, origins=origins
+    )
     app.add_middleware(RequestFrame)  # the outermost
     return app
 

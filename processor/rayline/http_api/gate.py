@@ -23,12 +23,14 @@ class Gate:
         app: ASGIApp,
         *,
         authenticator: FirstThatKnows,
+        origins: frozenset[str] = frozenset(),
         rate_limit: RateLimit,
         viewers: Viewers | None = None,
     ) -> None:
         self._app = app
         self._viewers = viewers
         self._authenticator = authenticator
+        self._origins = origins
         self._rate_limit = rate_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +62,7 @@ class Gate:
                 {"Retry-After": "5"},
             )
         scope.setdefault("state", {})["principal"] = principal
-        if _is_cross_site(scope):
+        if _is_cross_site(scope, self._origins):
             return problem_response(
                 HTTPStatus.FORBIDDEN, ProblemCode.CROSS_SITE, "pages of other sites may change nothing here"
             )
@@ -76,18 +78,22 @@ class Gate:
         )
 
 
-def _is_cross_site(scope: Scope) -> bool:
+def _is_cross_site(scope: Scope, trusted: frozenset[str]) -> bool:
     """Whether a page of another origin has a browser change something, which a load balancer's cookie lets it.
+
+    Args:
+        trusted: origins whose pages may.
 
     Source: Fetch Metadata Request Headers (W3C), and the Origin header of browsers without them; scripts send neither.
     """
     if scope["method"] in ("GET", "HEAD", "OPTIONS"):
         return False
     headers = Headers(scope=scope)
-    site = headers.get("sec-fetch-site")
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if origin in trusted:
+        return False
     if site is not None:
         return site not in ("same-origin", "none")
-    origin = headers.get("origin")
     return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
