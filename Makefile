@@ -11,7 +11,7 @@ INSTANCES := 500
 STACK := dev
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo chaos test lint types imports tests deploy destroy bench fuzz check-data clean
+.PHONY: help setup demo chaos test lint types imports tests check deploy destroy bench fuzz check-data clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -51,6 +51,9 @@ tests: setup  ## the tests alone; PYTEST_ARGS passes options on
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test: lint types imports tests  ## everything that CI runs
+
+check: setup  ## hold a stack against every control, without an account; STACK=prod
+	$(BIN)/rayline check --stack $(STACK)
 
 deploy: setup  ## take a stack to its account: preflight, images, update, validation; STACK=dev
 	$(BIN)/rayline deploy --stack $(STACK) $(if $(YES),--yes)

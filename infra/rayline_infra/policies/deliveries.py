@@ -193,7 +193,8 @@ def _written(
     folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     # All three ask for the bucket owner's control of what they write (their user guides' bucket policies).
     writing = {**context, "s3:x-amz-acl": "bucket-owner-full-control"}
-    yield Delivery(by, bucket, service, "s3:PutObject", f"{arn}/{folder}AWSLogs/{account}/*", writing)
+    below = "Config/" if service == "config.amazonaws.com" else ""
+    yield Delivery(by, bucket, service, "s3:PutObject", f"{arn}/{folder}AWSLogs/{account}/{below}*", writing)
 
 
 def _by_arn(graph: Graph) -> dict[str, Resource]:

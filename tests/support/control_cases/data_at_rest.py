@@ -332,7 +332,7 @@ def cases() -> list[Case]:
             graph(trail(), bucket("logs"), lifecycle("logs", expiring(2557.0), expiring(365.0))),
             "logs",
         ),
-        Case("RET-1", "nothing writes a trail", KEPT, graph(bucket("logs")), "audit bucket"),
+        Case("RET-1", "nothing writes a trail", KEPT, graph(bucket("logs")), "CloudTrail"),
         Case(
             "RET-2",
             "whoever may lift the lock may remove logs",

@@ -154,7 +154,7 @@ def cases() -> list[Case]:
             "a route to the internet gateway",
             routed(natGatewayId="nat-1"),
             routed(gatewayId="igw-1"),
-            "way-out",
+            "private",
         ),
         Case(
             "NET-6",

@@ -105,6 +105,11 @@ def guards(*, detector: bool) -> Graph:
     )
 
 
+def accounts(guard_duty: str) -> Graph:
+    made_elsewhere = {"guardDuty": guard_duty, "config": "existing", "accessAnalyzer": "existing"}
+    return graph(made("rayline:audit:Audit", "audit", made_elsewhere))
+
+
 def cluster(insights: str) -> Graph:
     return graph(
         made(
@@ -171,7 +176,7 @@ def cases() -> list[Case]:
             logged("uploads"),
             "models",
         ),
-        Case("LOG-2", "no trail", trail(), graph(), "trail"),
+        Case("LOG-2", "no trail", trail(), graph(), "CloudTrail"),
         Case("LOG-2", "a trail of one region", trail(), trail(isMultiRegionTrail=False), "trail"),
         Case(
             "LOG-2", "a trail that anyone may change", trail(), trail(enableLogFileValidation=False), "trail"
@@ -206,6 +211,13 @@ def cases() -> list[Case]:
             "task",
         ),
         Case("LOG-6", "the detector is off", guards(detector=True), guards(detector=False), "detector"),
+        Case(
+            "LOG-6",
+            "the account's own is another's to show",
+            accounts("existing"),
+            accounts("create"),
+            "GuardDuty",
+        ),
         Case("LOG-6", "nobody watches", guards(detector=True), graph(), "AWS Config"),
         Case("LOG-7", "an alarm without an action", alarm(), alarm(alarmActions=[]), "gaps"),
         Case("LOG-7", "an alarm that is switched off", alarm(), alarm(actionsEnabled=False), "gaps"),

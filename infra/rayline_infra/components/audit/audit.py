@@ -39,9 +39,16 @@ class Audit(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: AuditArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("rayline:audit:Audit", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
+        # On record, so that a policy can tell what the account has already from what was forgotten.
+        ownership = {
+            "cloudTrail": settings.trail,
+            "config": settings.config,
+            "guardDuty": settings.guard_duty,
+            "accessAnalyzer": settings.access_analyzer,
+        }
+        super().__init__("rayline:audit:Audit", name, ownership, opts)
+        child = pulumi.ResourceOptions(parent=self)
         self.trail_log_groups: list[str] = []
         if settings.trail == "create":
             trails = TrailsArgs(args.names, args.logs, args.logs_key_arn, args.log_days, args.recorded)
@@ -53,4 +60,4 @@ class Audit(pulumi.ComponentResource):
             GuardDuty("guard-duty", child)
         if settings.access_analyzer == "create":
             AccessAnalyzer("access-analyzer", args.names, child)
-        self.register_outputs({})
+        self.register_outputs(ownership)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from rayline.names import IDENTIFIED_BUCKETS
-from rayline_infra.policies.controls.control import Control, Observation, absent, judged
+from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.controls.encryption import BALANCER, BUCKET_LOGGING, log_targets
-from rayline_infra.policies.controls.retention import TRAIL
+from rayline_infra.policies.controls.retention import TRAIL, left_to_the_account
 from rayline_infra.policies.graph import Graph, Resource
 from rayline_infra.policies.holdings import BUCKET, TOPIC, bucket_part
 from rayline_infra.policies.identities import at
@@ -15,10 +15,11 @@ from rayline_infra.policies.task_containers import containers
 S3_OBJECT = "AWS::S3::Object"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 COMPOSITE = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
-ACCOUNT_WIDE: Mapping[str, str] = {
-    "aws:guardduty/detector:Detector": "GuardDuty",
-    "aws:cfg/recorder:Recorder": "AWS Config",
-    "aws:accessanalyzer/analyzer:Analyzer": "IAM Access Analyzer",
+# type: (the service, the setting that says whether the account has one already)
+ACCOUNT_WIDE: Mapping[str, tuple[str, str]] = {
+    "aws:guardduty/detector:Detector": ("GuardDuty", "guardDuty"),
+    "aws:cfg/recorder:Recorder": ("AWS Config", "config"),
+    "aws:accessanalyzer/analyzer:Analyzer": ("IAM Access Analyzer", "accessAnalyzer"),
 }
 
 
@@ -60,7 +61,7 @@ def trails_are_complete(graph: Graph) -> Iterator[Observation]:
     """A trail of all regions records who read and wrote objects, and its files prove that nobody changed them."""
     trails = graph.of_type(TRAIL)
     if not trails:
-        yield absent("trail", "the stack declares no CloudTrail")
+        yield left_to_the_account(graph, "CloudTrail", "cloudTrail")
     for trail in trails:
         inputs = trail.inputs
         lacking = [
@@ -131,10 +132,10 @@ def containers_are_logged(graph: Graph) -> Iterator[Observation]:
 
 def account_is_watched(graph: Graph) -> Iterator[Observation]:
     """Somebody looks: GuardDuty for threats, Config for changes, Access Analyzer for what became reachable."""
-    for type_token, name in ACCOUNT_WIDE.items():
+    for type_token, (name, setting) in ACCOUNT_WIDE.items():
         found = graph.of_type(type_token)
         if not found:
-            yield absent(name, f"the stack declares no {name}; it may be the account's own")
+            yield left_to_the_account(graph, name, setting)
         for resource in found:
             on = resource.inputs.get("enable", True) is not False
             yield judged(resource, on, f"{name} is on: {on}")

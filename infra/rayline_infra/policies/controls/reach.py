@@ -112,24 +112,30 @@ def _anything(clause: Clause) -> bool:
 
 def the_way_out_is_closed(graph: Graph) -> Iterator[Observation]:
     """No route leads from compute to the internet, but through a NAT gateway where a stack wants one."""
-    gateways = {gateway.id for gateway in graph.of_type(GATEWAY)}
+    subnets = {subnet.id: subnet for subnet in graph.of_type(SUBNET)}
+    tables = {
+        str(each.inputs.get("subnetId")): str(each.inputs["routeTableId"])
+        for each in graph.of_type(ASSOCIATION)
+    }
     nats = {nat.id for nat in graph.of_type(NAT)}
-    compute = {
+    for identity in sorted(_compute_subnets(graph) & set(subnets)):
+        ways = [
+            (str(route.inputs.get("natGatewayId") or route.inputs.get("gatewayId") or ""), destination)
+            for route in graph.of_type(ROUTE)
+            if str(route.inputs["routeTableId"]) == tables.get(identity)
+            and (destination := str(route.inputs.get("destinationCidrBlock", ""))) in INTERNET
+        ]
+        fine = identity in tables and all(target in nats for target, _ in ways)
+        setting = ", ".join(f"{destination} → {target}" for target, destination in ways) or "no route out"
+        yield judged(subnets[identity], fine, setting if identity in tables else "the VPC's main route table")
+
+
+def _compute_subnets(graph: Graph) -> set[str]:
+    return {
         str(subnet)
         for service in graph.of_type(SERVICE)
         for subnet in (service.inputs.get("networkConfiguration") or {}).get("subnets", [])
     }
-    compute_tables = {
-        str(each.inputs["routeTableId"])
-        for each in graph.of_type(ASSOCIATION)
-        if str(each.inputs.get("subnetId")) in compute
-    }
-    for route in graph.of_type(ROUTE):
-        if str(route.inputs["routeTableId"]) in compute_tables:
-            target = route.inputs.get("gatewayId") or route.inputs.get("natGatewayId") or "a private way"
-            destination = str(route.inputs.get("destinationCidrBlock", ""))
-            fine = target not in gateways and (destination not in INTERNET or target in nats)
-            yield judged(route, fine, f"{destination} → {target}")
 
 
 def balancers_are_where_they_should_be(graph: Graph) -> Iterator[Observation]:

@@ -23,10 +23,20 @@ def audit_buckets(graph: Graph) -> tuple[Resource, ...]:
     return tuple(bucket for bucket in graph.of_type(BUCKET) if bucket.inputs["bucket"] in names)
 
 
+def left_to_the_account(graph: Graph, service: str, setting: str) -> Observation:
+    """An account-wide service that the stack does not make: its settings say that the account has one."""
+    for audit in graph.of_type("rayline:audit:Audit"):
+        if {**audit.inputs, **audit.outputs}.get(setting) == "existing":
+            return judged(
+                audit, True, f"{setting} = existing: {service} is the account's own, and its owner's to show"
+            )
+    return absent(service, f"the stack declares no {service}, and does not say that the account has it")
+
+
 def evidence_is_kept(graph: Graph) -> Iterator[Observation]:
     """No lifecycle rule of an audit bucket removes a log before six years have passed."""
     if not audit_buckets(graph):
-        yield absent("audit bucket", "no trail writes to a bucket of the estate")
+        yield left_to_the_account(graph, "CloudTrail", "cloudTrail")
     for bucket in audit_buckets(graph):
         part = bucket_part(graph, LIFECYCLE, bucket)
         rules: list[Mapping[str, Any]] = part.inputs["rules"] if part else []
@@ -43,7 +53,7 @@ def evidence_is_kept(graph: Graph) -> Iterator[Observation]:
 def evidence_is_locked(graph: Graph) -> Iterator[Observation]:
     """Whoever holds the account cannot remove a log within six years either."""
     if not audit_buckets(graph):
-        yield absent("audit bucket", "no trail writes to a bucket of the estate")
+        yield left_to_the_account(graph, "CloudTrail", "cloudTrail")
     for bucket in audit_buckets(graph):
         part = bucket_part(graph, OBJECT_LOCK, bucket)
         held = ((part.inputs.get("rule") or {}).get("defaultRetention") or {}) if part else {}

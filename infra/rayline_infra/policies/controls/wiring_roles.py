@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from rayline_infra.policies.controls.control import Control, Observation, judged
-from rayline_infra.policies.controls.retention import LOG_GROUP
+from rayline_infra.policies.controls.retention import LOG_GROUP, TRAIL
 from rayline_infra.policies.deliveries import TARGET
 from rayline_infra.policies.graph import Graph
 from rayline_infra.policies.holdings import BUCKET, REPOSITORY, key_of
@@ -86,8 +86,7 @@ def tasks_can_start(graph: Graph) -> Iterator[Observation]:
     }
     for task, container in containers(graph):
         identity = identity_of(graph, str(task.inputs.get("executionRoleArn")))
-        needed = [("secretsmanager:GetSecretValue", _secret(str(each["valueFrom"])))
-                  for each in container.get("secrets") or ()]  # fmt: skip
+        needed = [_read(str(each["valueFrom"])) for each in container.get("secrets") or ()]
         if (group := groups.get(str(at(container, "logConfiguration.options.awslogs-group")))) is not None:
             needed += [(action, f"{group}:log-stream:*") for action in WRITE_LOGS]
         repository = repositories.get(str(container["image"]).rpartition(":")[0])
@@ -104,9 +103,12 @@ def tasks_can_start(graph: Graph) -> Iterator[Observation]:
         yield judged(task, not refused, f"{container['name']}: {setting}")
 
 
-def _secret(reference: str) -> str:
+def _read(reference: str) -> tuple[str, str]:
+    """What ECS does to inject a secret, and to which ARN."""
+    if reference.split(":")[2] == "ssm":
+        return "ssm:GetParameters", reference
     # arn:aws:secretsmanager:region:account:secret:name[:json-key:stage:version]
-    return ":".join(reference.split(":")[:7])
+    return "secretsmanager:GetSecretValue", ":".join(reference.split(":")[:7])
 
 
 def targets_may_be_called(graph: Graph) -> Iterator[Observation]:
@@ -126,17 +128,21 @@ def targets_may_be_called(graph: Graph) -> Iterator[Observation]:
 
 def log_writers_may_write(graph: Graph) -> Iterator[Observation]:
     """Trails and flow logs that write to a log group do so under a role that may."""
-    for type_token, group_path, role_path in (
-        ("aws:cloudtrail/trail:Trail", "cloudWatchLogsGroupArn", "cloudWatchLogsRoleArn"),
-        ("aws:ec2/flowLog:FlowLog", "logDestination", "iamRoleArn"),
+    for type_token, group_path, role_path, stream in (
+        # CloudTrail user guide, "Role policy document for CloudTrail to use CloudWatch Logs"
+        (TRAIL, "cloudWatchLogsGroupArn", "cloudWatchLogsRoleArn", "{account}_CloudTrail_{region}"),
+        ("aws:ec2/flowLog:FlowLog", "logDestination", "iamRoleArn", "*"),
     ):
         for resource in graph.of_type(type_token):
             group = str(resource.inputs.get(group_path) or "").removesuffix(":*")
             if not group.startswith("arn:aws:logs:"):
                 continue
             identity = identity_of(graph, str(resource.inputs.get(role_path)))
-            refused = [action for action in WRITE_LOGS
-                       if identity is None or not identity.may(action, f"{group}:log-stream:*")]  # fmt: skip
+            region, account = group.split(":")[3:5]
+            written = f"{group}:log-stream:{stream.format(account=account, region=region)}"
+            refused = [
+                action for action in WRITE_LOGS if identity is None or not identity.may(action, written)
+            ]
             yield judged(
                 resource, not refused, f"may not {', '.join(refused)}" if refused else "may write its logs"
             )

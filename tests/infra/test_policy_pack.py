@@ -1,0 +1,92 @@
+"""The Pulumi policy pack: the controls as policies, over what the engine would hand them."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi_policy
+import pytest
+import yaml
+from pulumi_policy import PolicyCustomTimeouts, PolicyResource, PolicyResourceOptions, StackValidationArgs
+from support.control_case import Case
+from support.control_cases import data_at_rest
+from support.small_graphs import without
+
+from rayline_infra.policies.controls import CONTROLS
+from rayline_infra.policies.graph import Graph
+from rayline_infra.policies.pack import NOT_TOLD, graph_of, stack_policies
+
+PACK = Path(__file__).parents[2] / "infra" / "policy_pack"
+POLICIES = {policy.display_name.split()[0]: policy for policy in stack_policies()}
+
+
+def told(graph: Graph) -> StackValidationArgs:
+    """What the engine would hand to a stack policy after an update."""
+    return StackValidationArgs(
+        [
+            PolicyResource(
+                each.type,
+                {**each.inputs, **each.outputs, **({"id": each.id} if each.id else {})},
+                each.urn,
+                each.name,
+                PolicyResourceOptions(each.protect, [], None, [], PolicyCustomTimeouts(0, 0, 0), []),
+                None,
+                None,
+                [],
+                {},
+            )
+            for each in graph.resources
+        ]
+    )
+
+
+def violations(control: str, graph: Graph) -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = []
+    POLICIES[control].validate(told(graph), lambda message, urn=None: found.append((message, urn)))
+    return found
+
+
+def test_every_control_is_a_policy_but_those_that_the_engine_says_nothing_of() -> None:
+    assert set(POLICIES) == {control.id for control in CONTROLS} - set(NOT_TOLD)
+    for control in CONTROLS:
+        if control.id in POLICIES:
+            assert control.rules[0] in POLICIES[control.id].description
+
+
+TOLD_CASES = [case for case in data_at_rest.cases() if case.control not in NOT_TOLD]
+
+
+@pytest.mark.parametrize("case", TOLD_CASES, ids=str)
+def test_a_policy_reports_what_breaks_its_control_and_nothing_else(case: Case) -> None:
+    assert violations(case.control, case.good) == []
+    assert violations(case.control, case.bad)[0][0].startswith(f"{case.broken}: ")
+
+
+def test_the_stack_is_told_by_its_resources(graph_of_stack: Graph) -> None:
+    assert graph_of(told(graph_of_stack)).stack == "prod"
+
+
+def test_production_passes_and_a_bucket_without_a_policy_does_not(graph_of_stack: Graph) -> None:
+    assert violations("TLS-1", graph_of_stack) == []
+    lacking = without(graph_of_stack, "aws:s3/bucketPolicy:BucketPolicy", "models-policy")
+    bucket = graph_of_stack.named("aws:s3/bucket:Bucket", "models")
+    assert violations("TLS-1", lacking) == [("models: requests without TLS are taken", bucket.urn)]
+
+
+@pytest.fixture
+def graph_of_stack(graph_of: Callable[[str], Graph]) -> Graph:
+    return graph_of("prod")
+
+
+def test_the_pack_that_pulumi_runs_holds_these_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(
+        pulumi_policy, "PolicyPack", lambda name, **options: made.update({"name": name, **options})
+    )
+    runpy.run_path(str(PACK / "__main__.py"), run_name="__main__")
+    settings = yaml.safe_load((PACK / "PulumiPolicy.yaml").read_text())
+    assert made["name"] == settings["name"]
+    assert settings["runtime"] == "python"
+    assert {policy.name for policy in made["policies"]} == {policy.name for policy in POLICIES.values()}
+    assert made["enforcement_level"] == pulumi_policy.EnforcementLevel.MANDATORY
