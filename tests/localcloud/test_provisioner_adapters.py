@@ -320,6 +320,16 @@ def image_rules(count: int) -> str:
     return json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
 
 
+def log_source(name: str) -> Inputs:
+    distribution = f"arn:aws:cloudfront::{ACCOUNT_ID}:distribution/E1ADAPTERS"
+    return {"name": name, "logType": "ACCESS_LOGS", "resourceArn": distribution}
+
+
+def log_destination(world: World, name: str) -> Inputs:
+    where = {"destinationResourceArn": world.bucket.outputs["arn"]}
+    return {"name": name, "outputFormat": "json", "deliveryDestinationConfiguration": where}
+
+
 HOUR = {"accessControlMaxAgeSec": 3600, "override": True}
 CASES: Mapping[str, Case] = {
     "aws:acm/certificate:Certificate": Case(
@@ -526,6 +536,21 @@ CASES: Mapping[str, Case] = {
         ),
         {"widgets": [{"type": "text"}]},
     ),
+    "aws:cloudwatch/logDelivery:LogDelivery": Case(
+        lambda world: {
+            "deliverySourceName": world.need(
+                "aws:cloudwatch/logDeliverySource:LogDeliverySource", log_source("adapters-needed")
+            ).id,
+            "deliveryDestinationArn": world.need(
+                "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination",
+                log_destination(world, "adapters-needed"),
+            ).outputs["arn"],
+        }
+    ),
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": Case(
+        lambda world: log_destination(world, "adapters")
+    ),
+    "aws:cloudwatch/logDeliverySource:LogDeliverySource": Case(lambda world: log_source("adapters")),
     "aws:cloudwatch/logMetricFilter:LogMetricFilter": Case(
         lambda world: {
             "name": "adapters",
@@ -1012,6 +1037,17 @@ CASES: Mapping[str, Case] = {
             "Attributes"
         ]["RawMessageDelivery"],
         "true",
+    ),
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": Case(
+        lambda world: {
+            "queueUrl": world.queue.id,
+            "redriveAllowPolicy": json.dumps({"redrivePermission": "denyAll"}),
+        },
+        {"redriveAllowPolicy": json.dumps({"redrivePermission": "allowAll"})},
+        lambda world, resource_id: world.client("sqs").get_queue_attributes(
+            QueueUrl=resource_id, AttributeNames=["RedriveAllowPolicy"]
+        )["Attributes"]["RedriveAllowPolicy"],
+        json.dumps({"redrivePermission": "allowAll"}),
     ),
     "aws:ssm/parameter:Parameter": Case(
         lambda world: {"name": "/adapters/one", "type": "String", "value": "1"},

@@ -371,6 +371,7 @@ RULES: Mapping[str, Rule] = {
         "defaultSecurityGroupId": "sg-{hex17}",
         "mainRouteTableId": "rtb-{hex17}",
     },
+    "aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation": {"id": "dopt-{hex17}"},
     "aws:ec2/vpcEndpoint:VpcEndpoint": {
         "id": "vpce-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}",
@@ -382,7 +383,6 @@ RULES: Mapping[str, Rule] = {
     "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation": {
         "id": "a-{vpcEndpointId}{hex8}"
     },
-    "aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation": {"id": "dopt-{hex17}"},
     "aws:ec2/vpnConnection:VpnConnection": {
         "id": "vpn-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:vpn-connection/{id}",
@@ -528,6 +528,7 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:sqs:{region}:{account}:{name}",
     },
     "aws:sqs/queuePolicy:QueuePolicy": {"id": "{queueUrl}"},
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": {"id": "{queueUrl}"},
     "aws:ssm/parameter:Parameter": {
         "id": "{name}",
         "arn": lambda facts: (

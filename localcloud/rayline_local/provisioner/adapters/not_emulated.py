@@ -5,7 +5,7 @@ The program still gets their ids and outputs: those that planning invents.
 
 from collections.abc import Mapping
 
-COMING = "its adapter is being written"
+NO_ENDPOINTS = "the local cloud's SageMaker runs pipelines and keeps a registry, and serves no endpoints"
 NO_SERVICE = "MiniStack has no {}"
 
 NOT_EMULATED: Mapping[str, str] = {
@@ -22,30 +22,26 @@ NOT_EMULATED: Mapping[str, str] = {
     "aws:cloudwatch/eventBusPolicy:EventBusPolicy": (
         "MiniStack keeps single grants of a bus and no document, and judges PutEvents by neither"
     ),
+    "aws:cloudwatch/queryDefinition:QueryDefinition": "MiniStack's CloudWatch Logs keeps no saved queries",
+    "aws:cognito/logDeliveryConfiguration:LogDeliveryConfiguration": "MiniStack's Cognito delivers no logs",
+    "aws:cognito/managedLoginBranding:ManagedLoginBranding": "MiniStack's Cognito shows no sign-in pages",
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": NO_SERVICE.format("Cost Explorer"),
     "aws:costexplorer/anomalySubscription:AnomalySubscription": NO_SERVICE.format("Cost Explorer"),
+    "aws:ec2transitgateway/vpcAttachment:VpcAttachment": "MiniStack has no transit gateways",
     "aws:guardduty/detector:Detector": NO_SERVICE.format("GuardDuty"),
     "aws:guardduty/detectorFeature:DetectorFeature": NO_SERVICE.format("GuardDuty"),
+    "aws:kms/replicaKey:ReplicaKey": "the local cloud has one region",
+    "aws:resourcegroups/group:Group": "it only shows in a console what carries a tag",
+    "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration": (
+        "MiniStack answers that it took the configuration and forgets it"
+    ),
+    "aws:s3/bucketMetric:BucketMetric": "MiniStack answers that it took the configuration and forgets it",
+    "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": NO_ENDPOINTS,
+    "aws:sagemaker/endpoint:Endpoint": NO_ENDPOINTS,
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": NO_ENDPOINTS,
+    "aws:sagemaker/model:Model": NO_ENDPOINTS,
+    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": NO_ENDPOINTS,
+    "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": "MiniStack's WAF writes no logs",
     "aws:xray/group:Group": NO_SERVICE.format("X-Ray"),
     "aws:xray/samplingRule:SamplingRule": NO_SERVICE.format("X-Ray"),
-    **dict.fromkeys(
-        (
-            "aws:cloudwatch/queryDefinition:QueryDefinition",
-            "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation",
-            "aws:ec2transitgateway/vpcAttachment:VpcAttachment",
-            "aws:ecr/registryScanningConfiguration:RegistryScanningConfiguration",
-            "aws:kms/replicaKey:ReplicaKey",
-            "aws:resourcegroups/group:Group",
-            "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration",
-            "aws:s3/bucketMetric:BucketMetric",
-            "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
-            "aws:sagemaker/endpoint:Endpoint",
-            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
-            "aws:sagemaker/model:Model",
-            "aws:sagemaker/monitoringSchedule:MonitoringSchedule",
-            "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
-            "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration",
-        ),
-        COMING,
-    ),
 }
