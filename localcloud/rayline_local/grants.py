@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from rayline_infra.policies.controls.wiring_keys import NEEDED
+from rayline_infra.policies.graph import Graph, Resource
+from rayline_infra.policies.holdings import holdings
+from rayline_infra.policies.patterns import matches, overlaps
 from rayline_infra.policies.unobserved import UNOBSERVED, Unobserved
 from rayline_local.estate_environment import ESTATE_FILE
 from rayline_local.front.observed_grants import Grant, ObservedGrants
@@ -15,27 +18,6 @@ from rayline_local.front.services import GRANTS_FILE
 from rayline_local.provisioner.state import EstateState, Provisioned
 
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
-BUCKET_ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-# What a service asks of KMS in its caller's name (S3 user guide, "Required permissions"; SQS developer guide, "Key
-# management"; DynamoDB developer guide, "Encryption at rest usage notes"; Secrets Manager user guide, "Secret
-# encryption"). The local cloud's services ask nothing.
-DECRYPT = ("kms:Decrypt",)
-ENCRYPT = ("kms:GenerateDataKey*",)
-ASKED_OF_KMS: Mapping[str, tuple[str, ...]] = {
-    "s3:GetObject": DECRYPT,
-    "s3:GetObjectVersion": DECRYPT,
-    # Completing a multipart upload reads its parts.
-    "s3:PutObject": (*ENCRYPT, *DECRYPT),
-    "sqs:ReceiveMessage": DECRYPT,
-    "sqs:SendMessage": (*ENCRYPT, *DECRYPT),
-    "dynamodb:BatchGetItem": DECRYPT,
-    "dynamodb:GetItem": DECRYPT,
-    "dynamodb:Query": DECRYPT,
-    "dynamodb:Scan": DECRYPT,
-    "dynamodb:PutItem": (*ENCRYPT, *DECRYPT),
-    "dynamodb:UpdateItem": (*ENCRYPT, *DECRYPT),
-    "secretsmanager:GetSecretValue": DECRYPT,
-}
 
 
 @dataclass(frozen=True, order=True)
@@ -52,17 +34,16 @@ class Cell:
 class Run:
     """One local cloud's estate, and the grants that its calls have used."""
 
-    stack: str
-    resources: Sequence[Provisioned]
+    estate: Graph
     observed: Sequence[Grant]
 
     @classmethod
     def load(cls, folder: Path) -> Run:
         """The run of a state folder."""
         path = folder / ESTATE_FILE
-        stack = json.loads(path.read_text())["stack"]
-        resources = tuple(EstateState.load(path, stack).resources.values())
-        return cls(stack, resources, ObservedGrants(folder / GRANTS_FILE).all())
+        state = EstateState.load(path, json.loads(path.read_text())["stack"])
+        resources = tuple(_resource(each) for each in state.resources.values())
+        return cls(Graph(state.stack, resources, state.outputs), ObservedGrants(folder / GRANTS_FILE).all())
 
 
 @dataclass(frozen=True)
@@ -88,7 +69,7 @@ def review(runs: Sequence[Run]) -> Review:
     allowed: dict[Cell, str] = {}
     worked: set[Cell] = set()
     for run in runs:
-        allowed.update(granted(run))
+        allowed.update(granted(run.estate))
         worked |= used(run)
     idle = sorted(set(allowed) - worked)
     reasons = {
@@ -103,13 +84,11 @@ def review(runs: Sequence[Run]) -> Review:
     )
 
 
-def granted(run: Run) -> dict[Cell, str]:
+def granted(estate: Graph) -> dict[Cell, str]:
     """Every cell that the roles' policies allow, and the resource pattern that it stands for."""
-    prefix = f"rayline-{run.stack}-"
     return {
-        Cell(str(policy.inputs["role"]).removeprefix(prefix), statement["Sid"], action, position): resource
-        for policy in run.resources
-        if policy.type == ROLE_POLICY
+        Cell(_kind(str(policy.inputs["role"]), estate), statement["Sid"], action, position): resource
+        for policy in estate.of_type(ROLE_POLICY)
         for statement in json.loads(policy.inputs["policy"])["Statement"]
         if statement["Effect"] == "Allow"
         for action in statement["Action"]
@@ -118,41 +97,44 @@ def granted(run: Run) -> dict[Cell, str]:
 
 
 def used(run: Run) -> set[Cell]:
-    """The cells that allowed a call, and those that the services which were called need of KMS."""
-    keys = dict(_encrypted(run.resources))
-    prefix = f"rayline-{run.stack}-"
-    seen = {(each.role.removeprefix(prefix), each.sid, each.action, each.resource) for each in run.observed}
+    """The cells that allowed a call, and those that the services which were called need of KMS.
+
+    The local cloud's services ask nothing of KMS; AWS's ask it in their caller's name.
+    """
+    held = [each for each in holdings(run.estate) if each.key_arn]
+    seen = {(_kind(each.role, run.estate), each.sid, each.action, each.resource) for each in run.observed}
     needed = {
-        (role, action, key)
+        (role, action, each.key_arn)
         for role, _, called, resource in seen
-        for action in ASKED_OF_KMS.get(called, ())
-        for key in (_key_of(resource, keys),)
-        if key is not None
+        for action in NEEDED.get(called, ())
+        for each in held
+        if any(overlaps(arn, resource) for arn in each.arns)
     }
     return {
         cell
-        for cell, resource in granted(run).items()
+        for cell, resource in granted(run.estate).items()
         if (cell.role, cell.sid, cell.action, resource) in seen
-        or (cell.role, cell.action, resource) in needed
+        or any(
+            (cell.role, resource) == (role, key) and matches(cell.action, action)
+            for role, action, key in needed
+        )
     }
 
 
-def _encrypted(resources: Sequence[Provisioned]) -> Iterator[tuple[str, str]]:
-    """What is encrypted, by ARN, and the ARN of its key."""
-    for each in resources:
-        inputs: Mapping[str, Any] = each.inputs
-        if each.type == BUCKET_ENCRYPTION:
-            for rule in inputs["rules"]:
-                default = rule["applyServerSideEncryptionByDefault"]
-                if key := default.get("kmsMasterKeyId"):
-                    yield f"arn:aws:s3:::{inputs['bucket']}", key
-        elif key := inputs.get("kmsMasterKeyId") or inputs.get("kmsKeyId"):
-            yield str(each.outputs.get("arn", each.urn)), key
-        elif key := (inputs.get("serverSideEncryption") or {}).get("kmsKeyArn"):
-            yield str(each.outputs["arn"]), key
+def _kind(role: str, estate: Graph) -> str:
+    return role.removeprefix(f"rayline-{estate.stack}-")
 
 
-def _key_of(resource: str, keys: Mapping[str, str]) -> str | None:
-    parts = resource.split("/")
-    # An object lies in its bucket (arn:aws:s3:::bucket/key), an index in its table (…:table/name/index/name).
-    return keys.get(resource) or keys.get(parts[0]) or keys.get("/".join(parts[:2]))
+def _resource(each: Provisioned) -> Resource:
+    return Resource(
+        urn=each.urn,
+        type=each.type,
+        name=each.name,
+        custom=True,
+        inputs=each.inputs,
+        outputs={**each.inputs, **each.outputs},
+        parent=each.parent,
+        dependencies=each.dependencies,
+        protect=each.protect,
+        retain_on_delete=each.retain_on_delete,
+    )

@@ -20,7 +20,7 @@ from rayline_infra.policies.replication import ROLE_OF_ZONE, Copies, Zone
 KeyKind = Literal["identified", "deidentified", "tracking", "logs", "secrets"]
 KEY_KINDS: tuple[KeyKind, ...] = ("identified", "deidentified", "tracking", "logs", "secrets")
 
-DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
+DECRYPT = ("kms:Decrypt",)
 ENCRYPT_AND_DECRYPT = (*DECRYPT, "kms:GenerateDataKey*")
 COPY = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey")
 
@@ -39,7 +39,7 @@ KEY_READERS: dict[KeyKind, tuple[RoleKind, ...]] = {
 # The operator uploads again what leaves quarantine.
 KEY_WRITERS: dict[KeyKind, tuple[RoleKind, ...]] = {
     "identified": ("processor", "api", "gateway", "operator", "uploader"),
-    "deidentified": ("processor", "import", "training"),
+    "deidentified": ("processor", "import", "training", "endpoint"),
     "tracking": ("processor", "api", "operator"),
     "logs": (),
     "secrets": (),
@@ -112,7 +112,7 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
         return [_event_delivery(names), _event_archive(names)]
     if kind == "deidentified":
         # CreateDatastore makes HealthImaging's grants in the name of whoever deploys the estate.
-        jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:Encrypt",), names)
+        jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:DescribeKey", "kms:Encrypt"), names)
         through = _deployment_through("medical-imaging", names, "ecr")
         return [through, jobs_encrypt, _job_volumes(names)]
     if kind == "tracking":
@@ -184,7 +184,7 @@ def _deployment_through(service_name: str, names: EstateNames, *others: str) -> 
 def _job_volumes(names: EstateNames) -> Statement:
     return Statement(
         sid="JobVolumesAreEncrypted",
-        principals=principals(names.role_arn("training")),
+        principals=principals(names.role_arn("training"), names.role_arn("endpoint")),
         actions=["kms:CreateGrant"],
         resources=THIS_KEY,
         conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},

@@ -9,7 +9,6 @@ from rayline_infra.policies.roles.pieces import Granted, list_buckets, read_obje
 def importing(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
         read_objects("ReadBatches", "imports", names, IMPORT_PREFIX),
-        # HealthImaging reads its own results back before it reports the job.
         read_objects("ReadResults", "imports", names, IMPORT_RESULT_PREFIX),
         write_objects("WriteResults", "imports", names, IMPORT_RESULT_PREFIX),
         list_buckets("ListBatches", names, "imports"),

@@ -4,32 +4,34 @@ from rayline.names import INDEX_FOLDER, RELEASED_FOLDER, UPLOAD_PREFIX, ArchiveK
 from rayline_infra.policies.documents import Statement
 from rayline_infra.policies.keys import DECRYPT, ENCRYPT_AND_DECRYPT
 from rayline_infra.policies.roles.pieces import (
-    READ_IMAGE_SETS,
-    READ_MODEL_PACKAGES,
-    READ_PIPELINE,
-    READ_TABLE,
-    TABLES,
     Granted,
-    image_sets,
+    in_datastore,
     list_buckets,
-    model_packages,
-    pipeline_arns,
+    on_executions,
+    on_image_sets,
     read_objects,
-    tables,
+    read_quarantine,
     use_keys,
+    use_table,
     write_objects,
 )
 
 
 def operator(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
-        Statement(sid="ReadLedgers", actions=READ_TABLE, resources=tables(names, *TABLES)),
-        Statement(
-            sid="RecordVerifications",
-            actions=("dynamodb:PutItem", "dynamodb:UpdateItem"),
-            resources=(names.table_arn("image-tracking"),),
+        *use_table(
+            "ReadImages",
+            names,
+            "image-tracking",
+            ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"),
+            indexes=True,
         ),
-        read_objects("ReadQuarantine", "quarantine", names),
+        *use_table(
+            "RecordVerifications", names, "image-tracking", ("dynamodb:PutItem", "dynamodb:UpdateItem")
+        ),
+        *use_table("ReadEffects", names, "effects", ("dynamodb:GetItem", "dynamodb:Scan")),
+        *use_table("ReadMetrics", names, "model-metrics", ("dynamodb:Scan",)),
+        read_quarantine(names),
         write_objects("UploadReleased", "uploads", names, f"{UPLOAD_PREFIX}*/{RELEASED_FOLDER}"),
         Statement(
             sid="EmptyQuarantine",
@@ -47,22 +49,13 @@ def operator(names: EstateNames, granted: Granted) -> list[Statement]:
         Statement(
             sid="PublishVerifications", actions=("events:PutEvents",), resources=(names.event_bus_arn,)
         ),
+        in_datastore("FindImageSets", granted, "SearchImageSets"),
+        on_image_sets("ReadImageSets", granted, "GetImageSetMetadata"),
+        on_executions("FollowExecutions", names, "DescribePipelineExecution", "ListPipelineExecutionSteps"),
         Statement(
-            sid="ReadImageSets",
-            actions=(
-                *READ_IMAGE_SETS,
-                "medical-imaging:GetDICOMImportJob",
-                "medical-imaging:GetImageFrame",
-                "medical-imaging:ListDICOMImportJobs",
-            ),
-            resources=image_sets(granted),
-        ),
-        Statement(sid="FollowPipeline", actions=READ_PIPELINE, resources=pipeline_arns(names)),
-        Statement(sid="ReadModels", actions=READ_MODEL_PACKAGES, resources=model_packages(names)),
-        Statement(
-            sid="SeeQueues",
-            actions=("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
-            resources=(names.queue_arn(names.queue), names.queue_arn(names.dead_letter_queue)),
+            sid="SeeQueue",
+            actions=("sqs:GetQueueAttributes",),
+            resources=(names.queue_arn(names.queue),),
         ),
         *replay(names),
         use_keys("ReadReportsAndImages", granted, DECRYPT, "deidentified"),

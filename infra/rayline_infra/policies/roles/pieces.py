@@ -12,22 +12,6 @@ from rayline_infra.policies.keys import KeyKind
 
 ANY = ("*",)
 TABLES: tuple[TableKind, ...] = ("image-tracking", "effects", "model-metrics")
-READ_OBJECT = ("s3:GetObject", "s3:GetObjectVersion")
-READ_TABLE = (
-    "dynamodb:BatchGetItem",
-    "dynamodb:ConditionCheckItem",
-    "dynamodb:DescribeTable",
-    "dynamodb:GetItem",
-    "dynamodb:Query",
-    "dynamodb:Scan",
-)
-WRITE_TABLE = ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-READ_IMAGE_SETS = (
-    "medical-imaging:GetImageSet",
-    "medical-imaging:GetImageSetMetadata",
-    "medical-imaging:ListImageSetVersions",
-    "medical-imaging:SearchImageSets",
-)
 
 
 @dataclass(frozen=True)
@@ -40,7 +24,16 @@ class Granted:
 
 
 def read_objects(sid: str, bucket: BucketKind, names: EstateNames, prefix: str = "") -> Statement:
-    return Statement(sid=sid, actions=READ_OBJECT, resources=(f"{names.bucket_arn(bucket)}/{prefix}*",))
+    return Statement(sid=sid, actions=("s3:GetObject",), resources=(f"{names.bucket_arn(bucket)}/{prefix}*",))
+
+
+def read_quarantine(names: EstateNames) -> Statement:
+    """Records as they are, contents by the version that a record speaks of."""
+    return Statement(
+        sid="ReadQuarantine",
+        actions=("s3:GetObject", "s3:GetObjectVersion"),
+        resources=(f"{names.bucket_arn('quarantine')}/*",),
+    )
 
 
 def write_objects(
@@ -54,7 +47,7 @@ def write_objects(
 def list_buckets(sid: str, names: EstateNames, *buckets: BucketKind) -> Statement:
     return Statement(
         sid=sid,
-        actions=("s3:GetBucketLocation", "s3:ListBucket"),
+        actions=("s3:ListBucket",),
         resources=tuple(names.bucket_arn(bucket) for bucket in buckets),
     )
 
@@ -63,40 +56,61 @@ def use_keys(sid: str, granted: Granted, actions: Sequence[str], *kinds: KeyKind
     return Statement(sid=sid, actions=actions, resources=tuple(granted.keys[kind] for kind in kinds))
 
 
-def tables(names: EstateNames, *kinds: TableKind) -> tuple[str, ...]:
-    arns = [names.table_arn(kind) for kind in kinds]
-    return (*arns, *(f"{arn}/index/*" for arn in arns))
+def use_table(
+    sid: str, names: EstateNames, table: TableKind, actions: Sequence[str], *, indexes: bool = False
+) -> list[Statement]:
+    """Actions on the items of a table, and, where its indexes are asked, queries of them."""
+    items = Statement(sid=sid, actions=actions, resources=(names.table_arn(table),))
+    if not indexes:
+        return [items]
+    index = f"{names.table_arn(table)}/index/*"
+    return [items, Statement(sid=f"{sid}ByIndex", actions=("dynamodb:Query",), resources=(index,))]
 
 
-def image_sets(granted: Granted) -> tuple[str, ...]:
-    return (granted.datastore_arn, f"{granted.datastore_arn}/imageset/*")
+def in_datastore(sid: str, granted: Granted, *operations: str) -> Statement:
+    """Operations on the data store itself: its import jobs, its list of image sets."""
+    return Statement(
+        sid=sid,
+        actions=[f"medical-imaging:{each}" for each in operations],
+        resources=(granted.datastore_arn,),
+    )
 
 
-def pipeline_arns(names: EstateNames) -> tuple[str, ...]:
-    return (names.pipeline_arn, f"{names.pipeline_arn}/execution/*")
+def on_image_sets(sid: str, granted: Granted, *operations: str) -> Statement:
+    """Operations on the data store's image sets."""
+    return Statement(
+        sid=sid,
+        actions=[f"medical-imaging:{each}" for each in operations],
+        resources=(f"{granted.datastore_arn}/imageset/*",),
+    )
+
+
+def on_pipeline(sid: str, names: EstateNames, *operations: str) -> Statement:
+    """Operations on the training pipeline."""
+    return Statement(
+        sid=sid, actions=[f"sagemaker:{each}" for each in operations], resources=(names.pipeline_arn,)
+    )
+
+
+def on_executions(sid: str, names: EstateNames, *operations: str) -> Statement:
+    """Operations on the training pipeline's executions."""
+    return Statement(
+        sid=sid,
+        actions=[f"sagemaker:{each}" for each in operations],
+        resources=(f"{names.pipeline_arn}/execution/*",),
+    )
+
+
+def on_model_packages(sid: str, names: EstateNames, *operations: str) -> Statement:
+    """Operations on the registered models."""
+    return Statement(
+        sid=sid, actions=[f"sagemaker:{each}" for each in operations], resources=(model_package_arns(names),)
+    )
 
 
 def model_package_arns(names: EstateNames) -> str:
+    """Every model of the group."""
     return f"arn:aws:sagemaker:{names.region}:{names.account_id}:model-package/{names.model_package_group}/*"
-
-
-def model_packages(names: EstateNames) -> tuple[str, ...]:
-    return (names.model_package_group_arn, model_package_arns(names))
-
-
-READ_PIPELINE = (
-    "sagemaker:DescribePipeline",
-    "sagemaker:DescribePipelineDefinitionForExecution",
-    "sagemaker:DescribePipelineExecution",
-    "sagemaker:ListPipelineExecutionSteps",
-    "sagemaker:ListPipelineExecutions",
-    "sagemaker:ListPipelineParametersForExecution",
-)
-READ_MODEL_PACKAGES = (
-    "sagemaker:DescribeModelPackage",
-    "sagemaker:DescribeModelPackageGroup",
-    "sagemaker:ListModelPackages",
-)
 
 
 def pull_image(repositories: Sequence[str], names: EstateNames) -> list[Statement]:

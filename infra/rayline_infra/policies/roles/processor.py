@@ -1,23 +1,20 @@
 """What the event processor may do."""
 
-from rayline.names import DATASET_PREFIX, IMPORT_PREFIX, EstateNames
+from rayline.names import DATASET_PREFIX, IMPORT_PREFIX, UPLOAD_PREFIX, EstateNames
 from rayline_infra.policies.documents import Statement
 from rayline_infra.policies.keys import ENCRYPT_AND_DECRYPT
 from rayline_infra.policies.roles.pieces import (
-    READ_IMAGE_SETS,
-    READ_MODEL_PACKAGES,
-    READ_PIPELINE,
-    READ_TABLE,
-    TABLES,
-    WRITE_TABLE,
     Granted,
-    image_sets,
+    in_datastore,
     list_buckets,
-    model_packages,
-    pipeline_arns,
+    on_executions,
+    on_image_sets,
+    on_model_packages,
+    on_pipeline,
     read_objects,
-    tables,
+    read_quarantine,
     use_keys,
+    use_table,
     write_objects,
 )
 from rayline_infra.policies.roles.services import send_traces
@@ -25,8 +22,13 @@ from rayline_infra.policies.roles.services import send_traces
 
 def processor(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
-        read_objects("ReadUploads", "uploads", names),
-        read_objects("ReadQuarantine", "quarantine", names),
+        Statement(
+            sid="ReadUploads",
+            # An event names the version that it speaks of; whatever came after it is another event's.
+            actions=("s3:GetObjectVersion",),
+            resources=(f"{names.bucket_arn('uploads')}/*",),
+        ),
+        read_quarantine(names),
         write_objects("Quarantine", "quarantine", names, more=("s3:DeleteObject",)),
         read_objects("ReadBatches", "imports", names),
         write_objects("WriteBatches", "imports", names, IMPORT_PREFIX, more=("s3:DeleteObject",)),
@@ -41,12 +43,17 @@ def processor(names: EstateNames, granted: Granted) -> list[Statement]:
             resources=(names.bucket_arn("uploads"),),
         ),
         Statement(
+            sid="TagImportedOriginals",
+            # Only what is tagged expires; the tag says nothing of whom the image shows.
+            actions=("s3:GetObjectVersionTagging", "s3:PutObjectVersionTagging"),
+            resources=(f"{names.bucket_arn('uploads')}/{UPLOAD_PREFIX}*",),
+        ),
+        Statement(
             sid="ConsumeEvents",
             actions=(
                 "sqs:ChangeMessageVisibility",
                 "sqs:DeleteMessage",
                 "sqs:GetQueueAttributes",
-                "sqs:GetQueueUrl",
                 "sqs:ReceiveMessage",
                 "sqs:SendMessage",
             ),
@@ -54,20 +61,40 @@ def processor(names: EstateNames, granted: Granted) -> list[Statement]:
         ),
         Statement(
             sid="DeadLetter",
-            actions=("sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"),
+            actions=("sqs:SendMessage",),
             resources=(names.queue_arn(names.dead_letter_queue),),
         ),
-        Statement(sid="Ledgers", actions=(*READ_TABLE, *WRITE_TABLE), resources=tables(names, *TABLES)),
-        Statement(
-            sid="ImportAndReadImageSets",
-            actions=(
-                *READ_IMAGE_SETS,
-                "medical-imaging:GetDICOMImportJob",
-                "medical-imaging:ListDICOMImportJobs",
-                "medical-imaging:StartDICOMImportJob",
+        *use_table(
+            "TrackImages",
+            names,
+            "image-tracking",
+            (
+                "dynamodb:BatchGetItem",
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
             ),
-            resources=image_sets(granted),
+            indexes=True,
         ),
+        *use_table(
+            "RecordEffects",
+            names,
+            "effects",
+            ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+            indexes=True,
+        ),
+        *use_table("RecordMetrics", names, "model-metrics", ("dynamodb:PutItem", "dynamodb:Query")),
+        in_datastore(
+            "Import",
+            granted,
+            "GetDICOMImportJob",
+            "ListDICOMImportJobs",
+            "SearchImageSets",
+            "StartDICOMImportJob",
+        ),
+        on_image_sets("ReadImageSets", granted, "GetImageSet", "GetImageSetMetadata"),
         Statement(
             sid="PassImportRole",
             actions=("iam:PassRole",),
@@ -75,16 +102,9 @@ def processor(names: EstateNames, granted: Granted) -> list[Statement]:
             conditions={"StringEquals": {"iam:PassedToService": "medical-imaging.amazonaws.com"}},
         ),
         Statement(sid="PublishOwnEvents", actions=("events:PutEvents",), resources=(names.event_bus_arn,)),
-        Statement(
-            sid="RunPipeline",
-            actions=(*READ_PIPELINE, "sagemaker:StartPipelineExecution"),
-            resources=pipeline_arns(names),
-        ),
-        Statement(
-            sid="DecideOnModels",
-            actions=(*READ_MODEL_PACKAGES, "sagemaker:UpdateModelPackage"),
-            resources=model_packages(names),
-        ),
+        on_pipeline("RunPipeline", names, "ListPipelineExecutions", "StartPipelineExecution"),
+        on_executions("FollowExecutions", names, "DescribePipelineExecution", "ListPipelineExecutionSteps"),
+        on_model_packages("DecideOnModels", names, "DescribeModelPackage", "UpdateModelPackage"),
         use_keys("UseKeys", granted, ENCRYPT_AND_DECRYPT, "identified", "deidentified", "tracking"),
         send_traces(),
     ]

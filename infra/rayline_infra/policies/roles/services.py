@@ -7,7 +7,7 @@ from rayline_infra.policies.roles.pieces import (
     ANY,
     Granted,
     list_buckets,
-    read_objects,
+    read_quarantine,
     use_keys,
     write_objects,
 )
@@ -16,7 +16,7 @@ from rayline_infra.policies.roles.pieces import (
 def api(names: EstateNames, granted: Granted) -> list[Statement]:
     """Triage of quarantine for those whom the API has authenticated; it reads no upload and no image."""
     return [
-        read_objects("ReadQuarantine", "quarantine", names),
+        read_quarantine(names),
         list_buckets("ListQuarantine", names, "quarantine"),
         Statement(
             sid="EmptyQuarantine",

@@ -3,16 +3,18 @@
 from rayline.names import BucketKind, EstateNames
 from rayline_infra.policies.documents import Statement
 from rayline_infra.policies.keys import ENCRYPT_AND_DECRYPT
+from rayline_infra.policies.roles.enclosed import network_interfaces
 from rayline_infra.policies.roles.pieces import (
     ANY,
-    READ_OBJECT,
     Granted,
-    image_sets,
     list_buckets,
-    model_packages,
+    on_image_sets,
+    on_model_packages,
     pull_image,
     use_keys,
 )
+
+JOB_KINDS = ("ProcessingJobs", "TrainingJobs")
 
 
 def training(names: EstateNames, granted: Granted) -> list[Statement]:
@@ -20,41 +22,41 @@ def training(names: EstateNames, granted: Granted) -> list[Statement]:
     log_groups = f"arn:aws:logs:{names.region}:{names.account_id}:log-group:/aws/sagemaker"
     written: tuple[BucketKind, ...] = ("preprocessed", "models", "reports")
     return [
-        Statement(
-            sid="ReadFrames",
-            actions=("medical-imaging:GetImageFrame", "medical-imaging:GetImageSetMetadata"),
-            resources=image_sets(granted),
-        ),
+        on_image_sets("ReadFrames", granted, "GetImageFrame", "GetImageSetMetadata"),
         Statement(
             sid="ReadAndWriteArtifacts",
-            actions=(*READ_OBJECT, "s3:PutObject", "s3:AbortMultipartUpload"),
+            actions=("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
             resources=tuple(f"{names.bucket_arn(bucket)}/*" for bucket in written),
         ),
         list_buckets("ListArtifacts", names, *written),
         *pull_image([names.repository("training")], names),
+        *network_interfaces(names),
+        # SageMaker Pipelines names the jobs of its steps pipelines-<execution id>-<step>-<suffix>.
         Statement(
-            sid="RunJobs",
+            sid="RunProcessingJobs",
             actions=(
                 "sagemaker:AddTags",
                 "sagemaker:CreateProcessingJob",
-                "sagemaker:CreateTrainingJob",
                 "sagemaker:DescribeProcessingJob",
-                "sagemaker:DescribeTrainingJob",
                 "sagemaker:StopProcessingJob",
-                "sagemaker:StopTrainingJob",
             ),
-            # SageMaker Pipelines names the jobs of its steps pipelines-<execution id>-<step>-<suffix>.
-            resources=(f"{job}:processing-job/pipelines-*", f"{job}:training-job/pipelines-*"),
+            resources=(f"{job}:processing-job/pipelines-*",),
         ),
         Statement(
-            sid="RegisterModels",
+            sid="RunTrainingJobs",
             actions=(
                 "sagemaker:AddTags",
-                "sagemaker:CreateModelPackage",
-                "sagemaker:DescribeModelPackage",
-                "sagemaker:DescribeModelPackageGroup",
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:DescribeTrainingJob",
+                "sagemaker:StopTrainingJob",
             ),
-            resources=model_packages(names),
+            resources=(f"{job}:training-job/pipelines-*",),
+        ),
+        on_model_packages("RegisterModels", names, "AddTags", "CreateModelPackage", "DescribeModelPackage"),
+        Statement(
+            sid="FindModelPackageGroup",
+            actions=("sagemaker:DescribeModelPackageGroup",),
+            resources=(names.model_package_group_arn,),
         ),
         Statement(
             sid="PassItselfToJobs",
@@ -63,18 +65,14 @@ def training(names: EstateNames, granted: Granted) -> list[Statement]:
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         ),
         Statement(
+            sid="FindLogs",
+            actions=("logs:CreateLogGroup", "logs:DescribeLogStreams"),
+            resources=tuple(f"{log_groups}/{jobs}" for jobs in JOB_KINDS),
+        ),
+        Statement(
             sid="WriteLogs",
-            actions=(
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ),
-            resources=tuple(
-                f"{log_groups}/{jobs}{part}"
-                for jobs in ("ProcessingJobs", "TrainingJobs")
-                for part in ("", ":log-stream:*")
-            ),
+            actions=("logs:CreateLogStream", "logs:PutLogEvents"),
+            resources=tuple(f"{log_groups}/{jobs}:log-stream:*" for jobs in JOB_KINDS),
         ),
         Statement(
             sid="PublishJobMetrics",
@@ -83,8 +81,8 @@ def training(names: EstateNames, granted: Granted) -> list[Statement]:
             resources=ANY,
             conditions={"StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "aws/sagemaker/*"]}},
         ),
-        # SageMaker asks for kms:Encrypt of a role that names a key for its output (API_OutputDataConfig).
-        use_keys("UseKeys", granted, (*ENCRYPT_AND_DECRYPT, "kms:Encrypt"), "deidentified"),
+        # SageMaker asks for both more of a role that names a key for its output (API_OutputDataConfig).
+        use_keys("UseKeys", granted, (*ENCRYPT_AND_DECRYPT, "kms:DescribeKey", "kms:Encrypt"), "deidentified"),
         Statement(
             sid="EncryptJobVolumes",
             # SageMaker attaches the encrypted volume through a grant that it makes in the role's name.
