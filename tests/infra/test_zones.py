@@ -200,7 +200,6 @@ def test_a_reviewer_sees_what_was_refused_and_why_and_no_patient(
     )
     assert {action for each in statements(policy) for action in each["Action"]} == {
         "s3:GetObject", "s3:ListBucket", "kms:Decrypt",
-        "kms:DescribeKey",
     }  # fmt: skip
 
 
