@@ -337,7 +337,7 @@ def _audit(settings: ObservabilitySettings) -> tuple[Alarm, ...]:
         Alarm(
             "audit-lag",
             f"nothing reached the audit trail for {settings.audit_lag_minutes} minutes",
-            # The processor reads its queue every minute and more, and each call leaves a trace.
+            # Queue and tables ask for their keys every few minutes, and each such call leaves an entry.
             Math("FILL(entries, 0)", {"entries": theirs(LOG_EVENTS, Place.TRAIL_LOG_GROUP)}, "entries"),
             1,
             period_seconds=settings.audit_lag_minutes * MINUTE_SECONDS // AUDIT_SILENCE_PERIODS,

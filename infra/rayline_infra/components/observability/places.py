@@ -67,4 +67,6 @@ def named_places(names: EstateNames, site: str) -> dict[Place, str]:
         Place.PIPELINE: names.pipeline,
         Place.CLUSTER: names.cluster,
         Place.PROCESSOR_SERVICE: names.service("processor"),
+        Place.API_SERVICE: names.service("api"),
+        Place.GATEWAY_SERVICE: names.service("gateway"),
     }
