@@ -45,7 +45,6 @@ def test_every_control_finds_something_to_look_at_in_production(graph_of: Callab
 
 
 NOTHING_TO_LOOK_AT = {
-    "PUB-4": "models are made by deployments of a model, and there are no notebooks",
     "WIR-8": "every event target is a queue or a topic",
 }
 

@@ -14,6 +14,7 @@ from rayline_infra.policies.holdings import (
     KEY_INPUT,
     TABLE,
     bucket_defaults,
+    key_named,
     key_of,
     keys,
 )
@@ -51,8 +52,8 @@ def encrypted_at_rest(graph: Graph) -> Iterator[Observation]:
         elif resource.type in (BUCKET, TABLE, *KEY_INPUT) or (
             resource.type == CLOUD_CONTROL and resource.inputs["typeName"] == DATASTORE
         ):
-            key = key_of(graph, resource)
-            yield judged(resource, bool(key), f"key = {key or 'none of ours'}")
+            key = key_named(graph, key_of(graph, resource))
+            yield judged(resource, key is not None, f"key = {key.name if key else 'none of ours'}")
 
 
 def _managed(graph: Graph, bucket: Resource, reason: str) -> Observation:

@@ -7,7 +7,7 @@ from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.controls.retention import ARCHIVE, LOG_GROUP, TRAIL
 from rayline_infra.policies.deliveries import EVENTS, TARGET, deliveries
 from rayline_infra.policies.graph import Graph, Resource
-from rayline_infra.policies.holdings import QUEUE, door_clauses, key_clauses, key_of
+from rayline_infra.policies.holdings import QUEUE, door_clauses, key_clauses, key_named, key_of
 from rayline_infra.policies.identities import at
 from rayline_infra.policies.statements import Request, decided
 
@@ -74,7 +74,8 @@ def _granted(
         if not decided(clauses, Request(action, key, ("Service", service), context))
     ]
     setting = f"{service} lacks {', '.join(refused)}" if refused else f"{service} may {', '.join(actions)}"
-    return judged(resource, not refused, f"{setting} on key {key.rpartition('/')[2]}")
+    named = key_named(graph, key)
+    return judged(resource, not refused, f"{setting} on {named.name if named else key}")
 
 
 def nothing_is_dropped(graph: Graph) -> Iterator[Observation]:

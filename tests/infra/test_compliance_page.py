@@ -1,0 +1,48 @@
+"""The compliance page: up to date, complete, and every test that it names exists."""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.small_graphs import bucket, graph
+
+from rayline_infra.policies.compliance import MARK, page
+from rayline_infra.policies.controls import CONTROLS
+from rayline_infra.policies.controls.hipaa import RULES
+from rayline_infra.policies.controls.proofs import OF_EVERY_CONTROL, PROOFS
+from rayline_infra.policies.graph import Graph
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "compliance.md"
+
+
+def test_the_page_is_up_to_date(graph_of: Callable[[str], Graph]) -> None:
+    written = PAGE.read_text()
+    assert page(graph_of("prod"), written) == written, (
+        "run `rayline compliance --stack prod --output docs/compliance.md`"
+    )
+
+
+def test_the_page_names_every_rule_and_every_control() -> None:
+    written = PAGE.read_text()
+    assert [rule for rule in RULES if f"45 CFR {rule}]" not in written] == []
+    assert [control.id for control in CONTROLS if f"**{control.id} {control.title}**" not in written] == []
+
+
+@pytest.mark.parametrize("node", [*OF_EVERY_CONTROL, *(test for tests in PROOFS.values() for test in tests)])
+def test_every_test_that_is_named_exists(node: str) -> None:
+    path, _, name = node.partition("::")
+    tree = ast.parse((REPOSITORY / path).read_text())
+    assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+def test_tests_are_named_for_controls_that_exist() -> None:
+    assert set(PROOFS) <= {control.id for control in CONTROLS}
+
+
+def test_what_a_person_wrote_is_kept_and_what_fails_is_said() -> None:
+    text = page(graph(bucket("uploads")), f"# Ours\n\nby hand\n\n{MARK}\n\nold")
+    assert text.startswith(f"# Ours\n\nby hand\n\n{MARK}\n")
+    assert "old" not in text
+    assert "| uploads | requests without TLS are taken | **fail** |" in text
