@@ -1,11 +1,12 @@
 """The order in which the estate is built, and what it tells the world about itself."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import pulumi
 import pulumi_aws as aws
 
-from rayline.names import EstateNames, ServiceKind
+from rayline.names import ENDPOINT_VARIANT, EstateNames, ServiceKind
 from rayline_infra.components.api import Api, ApiArgs
 from rayline_infra.components.audit import Audit, AuditArgs, Recorded
 from rayline_infra.components.budget import Budget, BudgetArgs
@@ -21,6 +22,7 @@ from rayline_infra.components.network import Network, NetworkArgs
 from rayline_infra.components.observability import (
     Observability,
     ObservabilityArgs,
+    Place,
     Places,
     Topics,
     TopicsArgs,
@@ -28,7 +30,7 @@ from rayline_infra.components.observability import (
     named_places,
 )
 from rayline_infra.components.processor_service import ProcessorService, ProcessorServiceArgs
-from rayline_infra.components.registry import Registry, RegistryArgs
+from rayline_infra.components.registry import REPOSITORIES, Registry, RegistryArgs
 from rayline_infra.components.replication import (
     Replication,
     ReplicationArgs,
@@ -40,11 +42,11 @@ from rayline_infra.components.services import Placement
 from rayline_infra.components.sign_in import SignIn, SignInArgs
 from rayline_infra.components.storage import Buckets, BucketsArgs
 from rayline_infra.components.tasks import TaskRoles, environment_of
-from rayline_infra.components.tracking import Tables, TablesArgs
-from rayline_infra.components.training import Pipeline, PipelineArgs, served_model
+from rayline_infra.components.tracking import TABLE_KEYS, Tables, TablesArgs
+from rayline_infra.components.training import Endpoint, EndpointArgs, Pipeline, PipelineArgs, served_model
 from rayline_infra.components.viewer_delivery import ViewerDelivery, ViewerDeliveryArgs
+from rayline_infra.instructions import instructions
 from rayline_infra.policies.replication import Copies
-from rayline_infra.policies.roles.pieces import TABLES
 from rayline_infra.settings import StackSettings
 
 
@@ -127,7 +129,9 @@ class Estate(pulumi.ComponentResource):
             self._child,
         )
         self.tables = Tables(
-            "tables", TablesArgs(self.names, keys.arn("tracking"), settings.site.deletion_protection), self._child
+            "tables",
+            TablesArgs(self.names, keys.arn("tracking"), settings.site.deletion_protection),
+            self._child,
         )
         self.secrets = Secrets(
             "secrets",
@@ -187,20 +191,24 @@ class Estate(pulumi.ComponentResource):
         self.training = Pipeline(
             "training",
             PipelineArgs(
-                self.names, self.settings.training, self.roles.arn("training"), self.keys.arn("deidentified")
+                self.names,
+                self.settings.training,
+                self.roles.arn("training"),
+                self.keys.arn("deidentified"),
+                self.network.private_subnet_ids,
+                self.network.security_group_id("training"),
             ),
             # SageMaker checks at CreatePipeline that the role may be passed.
             pulumi.ResourceOptions(parent=self, depends_on=[self.grants]),
         )
         self.environment = environment_of(self._processor_fields())
         self._serve()
+        self._infer()
 
     def _serve(self) -> None:
         """What runs in containers."""
         settings, names = self.settings, self.names
-        self.registry = Registry(
-            "registry", RegistryArgs(names, self.keys.arn("deidentified")), self._child
-        )
+        self.registry = Registry("registry", RegistryArgs(names, self.keys.arn("deidentified")), self._child)
         self.cluster = Cluster("cluster", ClusterArgs(names), self._child)
         collector_tag = settings.processor.collector_image_tag
         collector_image = self.registry.image("collector", collector_tag) if collector_tag else None
@@ -243,11 +251,30 @@ class Estate(pulumi.ComponentResource):
                 logs_key_arn=self.keys.arn("logs"),
                 log_days=settings.storage.log_days,
                 environment=self.environment,
-                secrets={"RAYLINE_SECRET_TRACKING": self.secrets.arn("tracking")},
+                peer_networks=[settings.network.vpc_cidr, *settings.network.hospital_cidrs],
+                health_port=settings.processor.health_port,
                 deletion_protection=settings.site.deletion_protection,
             ),
             self._child,
             depends_on=ready,
+        )
+
+    def _infer(self) -> None:
+        """The endpoint that serves an approved model."""
+        if not self.settings.training.endpoint:
+            return
+        Endpoint(
+            "inference",
+            EndpointArgs(
+                self.names,
+                self.settings.training,
+                self.roles.arn("endpoint"),
+                self.keys.arn("deidentified"),
+                self.network.private_subnet_ids,
+                self.network.security_group_id("inference"),
+            ),
+            # SageMaker pulls image and model under the role as soon as the endpoint is made.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.grants, self.registry, self.training]),
         )
 
     def _serve_people(
@@ -343,7 +370,9 @@ class Estate(pulumi.ComponentResource):
                 logs_key_arn=self.keys.arn("logs"),
                 log_days=settings.storage.log_days,
                 recorded=Recorded(
-                    self.buckets.data_arns(), [names.table_arn(kind) for kind in TABLES], self.datastore.arn
+                    self.buckets.data_arns(),
+                    [names.table_arn(kind) for kind in TABLE_KEYS],
+                    self.datastore.arn,
                 ),
             ),
             self._child,
@@ -354,7 +383,7 @@ class Estate(pulumi.ComponentResource):
 
     def _observe(self) -> None:
         """What tells people that something needs them."""
-        services: tuple[ServiceKind, ...] = ("processor",)
+        services: tuple[ServiceKind, ...] = ("processor", "api", "gateway")
         self.observability = Observability(
             "observability",
             ObservabilityArgs(
@@ -367,12 +396,25 @@ class Estate(pulumi.ComponentResource):
                 prices=hourly_prices(self.settings.training),
             ),
             # A saved query is refused where a log group that it asks is not there yet.
-            pulumi.ResourceOptions(parent=self, depends_on=[self.processor]),
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[self.processor, self.api, self.gateway, self.audit]
+            ),
         )
 
     def _places(self) -> Places:
         """What metrics call the resources that dashboards and alarms watch."""
-        return {**named_places(self.names, self.settings.site.name)}
+        places: dict[Place, pulumi.Input[str]] = {
+            **named_places(self.names, self.settings.site.name),
+            Place.API_BALANCER: self.api.balancer.arn_suffix,
+            Place.GATEWAY_BALANCER: self.gateway.balancer.arn_suffix,
+            Place.CERTIFICATE: self.certificates.balancer_arn,
+        }
+        for log_group in self.audit.trail_log_groups:
+            places[Place.TRAIL_LOG_GROUP] = log_group
+        if self.settings.training.endpoint:
+            places[Place.ENDPOINT] = self.names.endpoint
+            places[Place.ENDPOINT_VARIANT] = ENDPOINT_VARIANT
+        return places
 
     def _processor_fields(self) -> Mapping[str, pulumi.Input[str]]:
         processor = self.settings.processor
@@ -441,4 +483,16 @@ class Estate(pulumi.ComponentResource):
             "tracking_secret_arn": self.secrets.arn("tracking"),
             "deid_secret_arn": self.secrets.arn("deid"),
             "operator_environment": self.environment,
+            "viewer_url": f"https://{self.settings.api.domain_name}/",
+            "api_url": f"https://{self.settings.api.domain_name}/api/v1",
+            "dimse_address": pulumi.Output.concat(
+                self.gateway.balancer.dns_name, f":{self.settings.gateway.port}"
+            ),
+            "sign_in_url": self.sign_in.page_url,
+            "user_pool_id": self.sign_in.pool.id,
+            "user_pool_client_id": self.sign_in.client.id,
+            "cluster": self.cluster.name,
+            "services": {kind: self.names.service(kind) for kind in get_args(ServiceKind)},
+            "repositories": {kind: self.registry.url(kind) for kind in REPOSITORIES},
+            "commands": instructions(self.names, self.settings, self.sign_in.pool.id, self.sign_in.keys_url),
         }

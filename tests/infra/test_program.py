@@ -23,6 +23,8 @@ OUTPUTS = {
     "pipeline_name", "model_package_group", "processor_task_definition_arn", "processor_role_arn",
     "training_role_arn", "operator_role_arn", "reviewer_role_arn", "uploader_role_arn",
     "tracking_secret_arn", "deid_secret_arn", "operator_environment",
+    "viewer_url", "api_url", "dimse_address", "sign_in_url", "user_pool_id", "user_pool_client_id",
+    "cluster", "services", "repositories", "commands",
 }  # fmt: skip
 
 # A killed local processor has its messages back at once; in AWS the heartbeat renews a calmer value.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from rayline.dimse.settings import DimseSettings
 from rayline.names import EstateNames
 from rayline_infra.components.services import Behind, Placement, ServiceArgs, declare_service
 from rayline_infra.components.tasks import TaskArgs, TaskRoles, TaskSize, declare_task
@@ -17,7 +18,11 @@ DRAIN_SECONDS = 120
 
 @dataclass(frozen=True)
 class GatewayArgs:
-    """The tasks' size, roles, image and environment, and the load balancer's place."""
+    """The tasks' size, roles, image and environment, and the load balancer's place.
+
+    Attributes:
+        peer_networks: where modalities connect from, and the VPC's own addresses, which the load balancer asks from.
+    """
 
     names: EstateNames
     gateway: GatewaySettings
@@ -30,7 +35,8 @@ class GatewayArgs:
     logs_key_arn: pulumi.Input[str]
     log_days: int
     environment: Mapping[str, pulumi.Input[str]]
-    secrets: Mapping[str, pulumi.Input[str]]
+    peer_networks: Sequence[str]
+    health_port: int
     deletion_protection: bool
 
 
@@ -117,11 +123,21 @@ class Gateway(pulumi.ComponentResource):
                 command=["rayline", "dimse", "serve"],
                 logs_key_arn=args.logs_key_arn,
                 log_days=args.log_days,
-                environment=args.environment,
-                secrets=args.secrets,
+                environment={**args.environment, **self._dimse()},
                 ports=[args.gateway.port],
-                health_command=["rayline", "dimse", "health"],
+                health_command=["rayline", "health"] if args.health_port else (),
                 collector_image=args.collector_image,
             ),
             self,
         )
+
+    def _dimse(self) -> dict[str, str]:
+        """What the gateway is told beside the estate's settings."""
+        gateway = self._args.gateway
+        fields = {
+            "ae_title": gateway.ae_title,
+            "port": str(gateway.port),
+            "calling_ae_titles": ",".join(gateway.calling_ae_titles),
+            "peer_networks": ",".join(self._args.peer_networks),
+        }
+        return {DimseSettings.environment_name(field): value for field, value in fields.items()}
