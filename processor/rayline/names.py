@@ -13,6 +13,7 @@ ReplicatedBucket = Literal["archive", "models", "reports"]
 RoleKind = Literal[
     "processor", "execution", "import", "training", "operator", "reviewer", "uploader",
     "replication-identified", "replication-deidentified", "trail", "config", "api", "gateway", "flow-logs", "chat",
+    "endpoint",
 ]  # fmt: skip
 TrailKind = Literal["management", "data"]
 SecretKind = Literal["tracking", "deid"]
@@ -65,6 +66,7 @@ IMPORT_PREFIX = "imports/"
 IMPORT_RESULT_PREFIX = "import-results/"
 DATASET_PREFIX = "datasets/"
 EVALUATION_PREFIX = "evaluations/"
+ENDPOINT_VARIANT = "AllTraffic"
 CAPTURE_PREFIX = "endpoint-capture/"  # of reports: what the endpoint answered
 API_PORT = 8443  # of an API task, with TLS from the load balancer on
 TRAIN_STEP = "Train"  # the pipeline step whose end is the event `trained`
@@ -214,6 +216,24 @@ class EstateNames:
     def model_package_group_arn(self) -> str:
         """ARN of the model package group."""
         return f"arn:aws:sagemaker:{self.region}:{self.account_id}:model-package-group/{self.model_package_group}"
+
+    @property
+    def model_package_arns(self) -> str:
+        """ARNs of all versions of the model package group."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:model-package/{self.model_package_group}/*"
+
+    def model_package_arn(self, version: int) -> str:
+        """ARN of a version of the model package group."""
+        return self.model_package_arns.removesuffix("*") + str(version)
+
+    @property
+    def endpoint(self) -> str:
+        """Name of the SageMaker endpoint."""
+        return self.prefix
+
+    def served(self, what: str) -> str:
+        """Name of a model, or of an endpoint configuration, neither of which can change under its name."""
+        return f"{self.prefix}-{what}"
 
     def role(self, kind: RoleKind) -> str:
         """Name of an IAM role."""

@@ -97,11 +97,13 @@ def _evaluate(container: Container, parsed: argparse.Namespace) -> None:
 
 
 def _serve(container: Container) -> None:
-    from rayline_training.model import load_model
+    from rayline_training.model import holds_model, load_model
     from rayline_training.serve import PORT, make_server
 
+    # Nothing in the folder is an endpoint before its first model; a damaged model must fail.
+    model = load_model(container.model) if holds_model(container.model) else None
     # SageMaker reaches a container on all of its interfaces; none is public.
-    with make_server(load_model(container.model), "0.0.0.0", PORT) as server:  # noqa: S104
+    with make_server(model, "0.0.0.0", PORT) as server:  # noqa: S104
         server.serve_forever()
 
 

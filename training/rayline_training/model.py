@@ -26,6 +26,11 @@ class TrainedModel:
         return int(self.card["image_size"])
 
 
+def holds_model(folder: Path) -> bool:
+    """Whether SageMaker put anything into the folder of the served model; it does where a model was named."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def load_model(folder: Path) -> TrainedModel:
     """Load the model in a folder, unpacking ``model.tar.gz`` beside it first where SageMaker left it packed.
 

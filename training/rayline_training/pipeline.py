@@ -38,9 +38,11 @@ class PipelineSettings:
         image_size: side of the square images that the network sees, in pixels.
         accuracy_threshold: least accuracy on the test images that registers a model.
         test_fraction: least share of images on the test side; patients never cross.
+        spot: whether training runs on spare instances that can be taken away; it goes on from its checkpoint.
         kms_key_id: key id, ARN or alias of the de-identified zone, for volumes and outputs.
         subnet_ids, security_group_ids: network of the jobs; both or neither.
         training_limit_seconds, processing_limit_seconds: when SageMaker stops a job.
+        spot_wait_seconds: how long a training waits for a spare instance, beside its own time.
     """
 
     image_tag: str = "0.1.0"
@@ -55,11 +57,13 @@ class PipelineSettings:
     training_instance_type: str = "ml.g5.xlarge"
     evaluation_instance_type: str = "ml.m5.xlarge"
     inference_instance_type: str = "ml.m5.large"
+    spot: bool = False
     kms_key_id: str | None = None
     subnet_ids: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
     training_limit_seconds: int = 12 * 3600
     processing_limit_seconds: int = 2 * 3600
+    spot_wait_seconds: int = 12 * 3600
 
     def __post_init__(self) -> None:
         """Refuse a half-given network.

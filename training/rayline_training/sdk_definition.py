@@ -160,9 +160,10 @@ class _PipelineBuilder:
                 instance_count=1,
                 volume_size_in_gb=50,
                 volume_kms_key_id=volume_key(self.settings.training_instance_type, self.settings.kms_key_id),
+                enable_managed_spot_training=self.settings.spot,
             ),
             networking=self._training_network(),
-            stopping_condition=StoppingCondition(max_runtime_in_seconds=self.settings.training_limit_seconds),
+            stopping_condition=self._training_limits(),
             hyperparameters={
                 "epochs": self.epochs.to_string(),
                 "batch_size": self.batch_size.to_string(),
@@ -271,6 +272,15 @@ class _PipelineBuilder:
             sagemaker_session=self.session,
             env={"AWS_DEFAULT_REGION": self.names.region},
             network_config=network,
+        )
+
+    def _training_limits(self) -> Any:
+        limit = self.settings.training_limit_seconds
+        if not self.settings.spot:
+            return StoppingCondition(max_runtime_in_seconds=limit)
+        # The wait is for capacity and the training together (API_StoppingCondition).
+        return StoppingCondition(
+            max_runtime_in_seconds=limit, max_wait_time_in_seconds=limit + self.settings.spot_wait_seconds
         )
 
     def _training_network(self) -> Any:

@@ -88,8 +88,12 @@ def predict(model: TrainedModel, content: bytes, content_type: str) -> dict[str,
     }
 
 
-def make_server(model: TrainedModel, host: str, port: int) -> ThreadingHTTPServer:
-    """A server that answers until it is shut down; port 0 picks a free one."""
+def make_server(model: TrainedModel | None, host: str, port: int) -> ThreadingHTTPServer:
+    """A server that answers until it is shut down; port 0 picks a free one.
+
+    Args:
+        model: None answers that no model has been approved yet; the endpoint is healthy nevertheless.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -107,8 +111,12 @@ def make_server(model: TrainedModel, host: str, port: int) -> ThreadingHTTPServe
                 status = HTTPStatus.NOT_FOUND if self.path != "/invocations" else HTTPStatus.BAD_REQUEST
                 self._answer(status, {"error": "post an image of at most 25 MiB to /invocations"})
                 return
+            body = self.rfile.read(length)
+            if model is None:
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "no model is served yet"})
+                return
             try:
-                answer = predict(model, self.rfile.read(length), self.headers.get("Content-Type") or "")
+                answer = predict(model, body, self.headers.get("Content-Type") or "")
             except UnusableInput as error:
                 self._answer(error.status, {"error": str(error)})
             else:

@@ -18,6 +18,7 @@ PURPOSES: dict[RoleKind, str] = {
     "execution": "ECS, to start the tasks",
     "import": "HealthImaging, to read an import batch and write its results",
     "training": "SageMaker, to run the training pipeline",
+    "endpoint": "SageMaker, to serve an approved model",
     "operator": "people who watch the estate and verify images",
     "reviewer": "people who see what was refused and why, and no patient",
     "uploader": "modalities and gateways that send images",

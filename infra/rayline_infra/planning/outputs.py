@@ -497,6 +497,7 @@ RULES: Mapping[str, Rule] = {
         "id": "{modelPackageGroupName}",
         "arn": "arn:aws:sagemaker:{region}:{account}:model-package-group/{modelPackageGroupName}",
     },
+    "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": {"id": "{modelPackageGroupName}"},
     "aws:sagemaker/monitoringSchedule:MonitoringSchedule": {
         "id": "{name}",
         "arn": "arn:aws:sagemaker:{region}:{account}:monitoring-schedule/{name}",

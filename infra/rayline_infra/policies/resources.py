@@ -79,6 +79,30 @@ def event_bus_policy(names: EstateNames) -> str:
     )
 
 
+def model_package_group_policy(names: EstateNames) -> str:
+    """Keep models within the account: nobody of another one may see, copy or change a version."""
+    return document(
+        Statement(
+            sid="ThisAccountOnly",
+            effect="Deny",
+            principals=EVERYONE,
+            actions=[
+                "sagemaker:CreateModel",
+                "sagemaker:CreateModelPackage",
+                "sagemaker:DescribeModelPackage",
+                "sagemaker:DescribeModelPackageGroup",
+                "sagemaker:ListModelPackages",
+                "sagemaker:UpdateModelPackage",
+            ],
+            resources=(names.model_package_group_arn, names.model_package_arns),
+            conditions={
+                "StringNotEquals": {"aws:PrincipalAccount": names.account_id},
+                "Bool": {"aws:PrincipalIsAWSService": "false"},
+            },
+        )
+    )
+
+
 def topic_policy(topic_arn: str, names: EstateNames) -> str:
     """Let this account's alarms, rules, budgets and cost anomalies publish."""
     return document(

@@ -17,6 +17,7 @@ SERVICE_OF_ROLE: dict[RoleKind, str] = {
     "execution": "ecs-tasks.amazonaws.com",
     "import": "medical-imaging.amazonaws.com",
     "training": "sagemaker.amazonaws.com",
+    "endpoint": "sagemaker.amazonaws.com",
     "flow-logs": "vpc-flow-logs.amazonaws.com",
     "replication-identified": "s3.amazonaws.com",
     "replication-deidentified": "s3.amazonaws.com",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rayline_infra.settings.processor import IMAGE_TAG
 from rayline_infra.settings.section import Flag, Section, setting
 
 INSTANCE_TYPE = r"^(ml\.[a-z0-9-]+\.[a-z0-9]+|local)$"
@@ -18,6 +19,12 @@ class TrainingSettings(Section):
         "Least accuracy on patients never trained on; below it no model is registered.",
         0.85,
         default=0.85,
+    )
+    image_tag: str = setting(
+        "trainingImageTag",
+        "Immutable tag of the image that trains and serves.",
+        "0.1.0",
+        pattern=IMAGE_TAG,
     )
     image_size: Annotated[int, Field(ge=32, le=4096)] = setting(
         "imageSize", "Height and width of a training image in pixels.", 512, default=512
@@ -83,6 +90,13 @@ class TrainingSettings(Section):
     )
     endpoint_most_instances: Annotated[int, Field(ge=1, le=20)] = setting(
         "endpointMostInstances", "Endpoint instances that run under load.", 4, default=4
+    )
+
+    endpoint_invocations_per_instance: Annotated[float, Field(ge=1, le=100_000)] = setting(
+        "endpointInvocationsPerInstance",
+        "Requests a minute that one instance should get; above it another starts.",
+        100,
+        default=100,
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from rayline_infra.policies.roles.people import operator, reviewer, uploader
 from rayline_infra.policies.roles.pieces import Granted
 from rayline_infra.policies.roles.processor import processor
 from rayline_infra.policies.roles.services import api, gateway
+from rayline_infra.policies.roles.serving import endpoint
 from rayline_infra.policies.roles.training import training
 
 __all__ = ["ROLE_KINDS", "Granted", "role_policy"]
@@ -22,6 +23,7 @@ _POLICIES: Mapping[RoleKind, Callable[[EstateNames, Granted], Sequence[Statement
     "execution": execution,
     "import": importing,
     "training": training,
+    "endpoint": endpoint,
     "operator": operator,
     "reviewer": reviewer,
     "uploader": uploader,

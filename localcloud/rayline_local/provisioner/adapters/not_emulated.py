@@ -32,6 +32,7 @@ NOT_EMULATED: Mapping[str, str] = {
     "aws:guardduty/detectorFeature:DetectorFeature": NO_SERVICE.format("GuardDuty"),
     "aws:kms/replicaKey:ReplicaKey": "the local cloud has one region",
     "aws:resourcegroups/group:Group": "it only shows in a console what carries a tag",
+    "aws:route53/record:Record": "the zone is the site's own, and the local cloud does not have it",
     "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration": (
         "MiniStack answers that it took the configuration and forgets it"
     ),
@@ -40,6 +41,9 @@ NOT_EMULATED: Mapping[str, str] = {
     "aws:sagemaker/endpoint:Endpoint": NO_ENDPOINTS,
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": NO_ENDPOINTS,
     "aws:sagemaker/model:Model": NO_ENDPOINTS,
+    "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": (
+        "the local SageMaker has one account, and judges by the policies of roles"
+    ),
     "aws:sagemaker/monitoringSchedule:MonitoringSchedule": NO_ENDPOINTS,
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": "MiniStack's WAF writes no logs",
     "aws:xray/group:Group": NO_SERVICE.format("X-Ray"),
