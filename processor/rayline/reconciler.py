@@ -6,7 +6,7 @@ ledgers make that safe, and only whoever handles it records anything. The next r
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -31,6 +31,8 @@ from rayline.runtime import Runtime
 DEFAULT_SPAN = timedelta(days=7)
 MARGIN = timedelta(seconds=60)  # for EventBridge and S3's listing
 BACKLOG_GRACE = timedelta(hours=6)
+# A run tags the originals of what was imported since the last one began, and an hour before, should that have died.
+TAGGED_AGAIN = timedelta(hours=1)
 _MESSAGES_A_WORKER = 10
 _PAUSE = timedelta(minutes=10)
 
@@ -67,6 +69,7 @@ class Reconciler:
         self._since = since
         self._grace = grace
         self._tick = tick
+        self._last_run: datetime | None = None
         self._effect_names = frozenset(
             each.effect for hook in OBSERVERS for each in runtime.registry.implementations(hook)
         )
@@ -106,7 +109,12 @@ class Reconciler:
         # Image sets first: what the search lists need not be asked for instance by instance.
         checks: list[tuple[WayStage, Check]] = [
             (WayStage.IMPORTED, image_sets),
-            (WayStage.RECEIVED, ReceivedCheck(survey, events, image_sets)),
+            (
+                WayStage.RECEIVED,
+                ReceivedCheck(
+                    survey, events, image_sets, imported_since=(self._last_run or survey.since) - TAGGED_AGAIN
+                ),
+            ),
             (WayStage.IMPORTED, ImportedCheck(survey, events, repairs)),
             (WayStage.VERIFIED, VerifiedCheck(survey, events)),
             (WayStage.TRAINED, TrainedCheck(survey, events)),
@@ -151,7 +159,7 @@ class Reconciler:
         """Whether a scheduled run may start: after a pause of the queue, one run stands for all that were due."""
         now = self._services.clock()
         try:
-            self._services.clients.dynamodb.update_item(
+            answer = self._services.clients.dynamodb.update_item(
                 TableName=self._services.ledger.table,
                 Key={"pk": {"S": f"RECONCILIATION#{self._services.settings.site}"}},
                 UpdateExpression="SET #type = :type, begun_at = :now",
@@ -162,9 +170,12 @@ class Reconciler:
                     ":now": {"N": str(now.timestamp())},
                     ":last": {"N": str((now - _PAUSE).timestamp())},
                 },
+                ReturnValues="ALL_OLD",
             )
         except ClientError as error:
             if is_condition_failure(error):
                 return False
             raise
+        if "begun_at" in (before := answer.get("Attributes", {})):
+            self._last_run = datetime.fromtimestamp(float(before["begun_at"]["N"]), UTC)
         return True

@@ -294,3 +294,39 @@ def test_an_aborted_upload_leaves_nothing(buckets: Buckets) -> None:
         parts.complete(part)
     assert refused(error) == "NoSuchUpload"
     assert buckets.keys(buckets.plain) == []
+
+
+def tags_of(buckets: Buckets, key: str, version_id: str) -> dict[str, str]:
+    answer = buckets.client.get_object_tagging(Bucket=buckets.versioned, Key=key, VersionId=version_id)
+    return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
+
+def put_tags(buckets: Buckets, key: str, version_id: str, tags: dict[str, str]) -> None:
+    buckets.client.put_object_tagging(
+        Bucket=buckets.versioned,
+        Key=key,
+        VersionId=version_id,
+        Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
+    )
+
+
+def test_each_version_has_tags_of_its_own_which_are_replaced_together(buckets: Buckets) -> None:
+    first, second = (buckets.put(buckets.versioned, "a key", content) for content in (b"one", b"two"))
+    put_tags(buckets, "a key", first, {"state": "imported", "other": "x"})
+    assert tags_of(buckets, "a key", first) == {"state": "imported", "other": "x"}
+    assert tags_of(buckets, "a key", second) == {}
+    put_tags(buckets, "a key", first, {"state": "again"})
+    assert tags_of(buckets, "a key", first) == {"state": "again"}
+    assert buckets.get(buckets.versioned, "a key") == b"two"
+
+
+def test_tags_of_a_version_that_is_gone_are_refused(buckets: Buckets) -> None:
+    first, _ = (buckets.put(buckets.versioned, "a key", content) for content in (b"one", b"two"))
+    buckets.client.delete_object(Bucket=buckets.versioned, Key="a key", VersionId=first)
+    for attempt in (
+        lambda: tags_of(buckets, "a key", first),
+        lambda: put_tags(buckets, "a key", first, {"state": "imported"}),
+    ):
+        with pytest.raises(ClientError) as error:
+            attempt()
+        assert refused(error) == "NoSuchVersion"

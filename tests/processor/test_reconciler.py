@@ -317,6 +317,68 @@ def test_an_image_set_that_is_gone_is_told_of(site: ReconciledSite) -> None:
     assert report.left == 1
 
 
+def test_an_original_is_tagged_once_its_image_is_imported_and_not_before(site: ReconciledSite) -> None:
+    site.imported("image")
+    site.handle(site.upload("waits for its import"))
+    site.handle(site.upload("refused", b"no DICOM"))
+    assert set(site.upload_tags().values()) == {""}
+    site.found()  # a dry run writes nothing
+    assert set(site.upload_tags().values()) == {""}
+    site.reconcile()
+    assert site.upload_tags() == {
+        "upload/image": "imported",
+        "upload/waits for its import": "",
+        "upload/refused": "",
+    }
+
+
+def test_a_tag_that_is_there_is_not_written_again_and_other_tags_stay(site: ReconciledSite) -> None:
+    site.imported("image")
+    s3, bucket = site.estate.s3, site.estate.settings.uploads_bucket
+    s3.put_object_tagging(
+        Bucket=bucket, Key="upload/image", Tagging={"TagSet": [{"Key": "ward", "Value": "3"}]}
+    )
+    with site.counted("put_object_tagging") as written:
+        site.reconcile()
+        site.reconcile(after=0)
+    assert len(written) == 1
+    tags = s3.get_object_tagging(Bucket=bucket, Key="upload/image")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"ward": "3", "rayline-state": "imported"}
+
+
+def test_an_original_whose_image_set_is_gone_is_not_tagged(site: ReconciledSite) -> None:
+    image_set_id = site.imported("image")
+    site.imaging.delete_image_set(datastoreId=site.estate.settings.datastore_id, imageSetId=image_set_id)
+    site.reconcile()
+    assert site.upload_tags() == {"upload/image": ""}
+
+
+def test_scheduled_runs_look_at_what_was_imported_since_the_last_one_and_an_hour_before(
+    site: ReconciledSite,
+) -> None:
+    site.imported("image")
+    with site.counted("get_object_tagging") as read:
+        for minutes in (20, 15, 30, 40, 15):
+            site.clock.pass_time(minutes * 60)
+            assert site.handler.handle(DUE, 1) == DELETE
+    # The runs begin 20, 35, 65, 105 and 120 minutes after the import; the fourth looks back to minute 5.
+    assert len(read) == 3
+
+
+def test_an_original_that_somebody_deleted_meanwhile_needs_no_tag(site: ReconciledSite) -> None:
+    site.imported("image")
+    s3, bucket = site.estate.clients.s3, site.estate.settings.uploads_bucket
+    real = s3.get_object_tagging
+
+    def deleted_first(**request: Any) -> Any:
+        s3.delete_object(Bucket=bucket, Key=request["Key"], VersionId=request["VersionId"])
+        return real(**request)
+
+    s3.get_object_tagging = deleted_first  # type: ignore[method-assign]
+    report = site.reconcile()
+    assert [gap.what for gap in report.gaps] == []
+
+
 def test_an_instance_whose_batch_was_accounted_for_without_it_is_told_of(site: ReconciledSite) -> None:
     site.handle(site.upload("image"))
     batch_id = site.batch()

@@ -225,6 +225,38 @@ class ReconciledSite:
         )
         return sum(int(answer["Attributes"][name]) for name in names)
 
+    def upload_tags(self) -> dict[str, str]:
+        """Of the current version of each upload, the tag that the bucket's lifecycle looks at; empty without one."""
+        s3, bucket = self.estate.s3, self.estate.settings.uploads_bucket
+        return {
+            key: next(
+                (
+                    tag["Value"]
+                    for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+                    if tag["Key"] == "rayline-state"
+                ),
+                "",
+            )
+            for key in self.estate.keys(bucket)
+        }
+
+    @contextlib.contextmanager
+    def counted(self, operation: str) -> Iterator[list[str]]:
+        """The keys that the worker names in calls of an operation of S3 while this lasts."""
+        s3 = self.estate.clients.s3
+        real = getattr(s3, operation)
+        keys: list[str] = []
+
+        def call(**request: Any) -> Any:
+            keys.append(request["Key"])
+            return real(**request)
+
+        setattr(s3, operation, call)
+        try:
+            yield keys
+        finally:
+            setattr(s3, operation, real)
+
     @contextlib.contextmanager
     def s3_in_trouble(self) -> Iterator[None]:
         """While it lasts, S3 gives no upload out, so that what needs one waits."""

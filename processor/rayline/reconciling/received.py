@@ -1,9 +1,10 @@
 """S3: every object version that was uploaded has an instance, wherever its way has taken it."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from rayline.dynamodb import Item
+from rayline.dynamodb import Item, timestamp
 from rayline.events import Uploaded
 from rayline.imports import batch_key
 from rayline.instances import Stage
@@ -11,15 +12,23 @@ from rayline.names import UPLOAD_PREFIX
 from rayline.reconciling.events import EventCheck, Happened
 from rayline.reconciling.image_sets import ImageSetCheck
 from rayline.reconciling.judgement import has_ended
+from rayline.reconciling.originals import Originals
 from rayline.reconciling.report import GapCode, WayStage
 from rayline.reconciling.survey import Found, Survey
 
 
 class ReceivedCheck:
-    """Lists object versions, a page at a time: S3 cannot list by age."""
+    """Lists object versions, a page at a time: S3 cannot list by age.
 
-    def __init__(self, survey: Survey, events: EventCheck, image_sets: ImageSetCheck) -> None:
+    A run that repairs also tags the originals of what was imported since a moment.
+    """
+
+    def __init__(
+        self, survey: Survey, events: EventCheck, image_sets: ImageSetCheck, *, imported_since: datetime
+    ) -> None:
         self._survey = survey
+        self._imported_since = timestamp(imported_since)
+        self._originals = Originals(survey.services.clients.s3)
         self._events = events
         self._image_sets = image_sets
         self._ledger = survey.services.ledger
@@ -60,7 +69,12 @@ class ReceivedCheck:
             if instance_id not in instances:
                 yield Found(WayStage.RECEIVED, GapCode.INSTANCE_MISSING, instance_id)
         yield from self._left_batched(instances)
-        yield from self._without_image_set(instances)
+        without = list(self._without_image_set(instances))
+        if self._survey.report.repairs:
+            for gap in without:
+                del instances[gap.subject_hash]
+            self._tag_imported(happened, instances)
+        yield from without
 
     def _instances(self, instance_ids: Sequence[str]) -> dict[str, Item]:
         items = self._survey.tracked([self._ledger.instance_key(each) for each in instance_ids])
@@ -78,6 +92,15 @@ class ReceivedCheck:
         for instance_id, item in self._instances(suspects).items():
             if item["stage"] == Stage.BATCHED:
                 yield Found(WayStage.IMPORTED, GapCode.INSTANCE_LEFT_BATCHED, instance_id)
+
+    def _tag_imported(self, happened: Sequence[Happened], instances: dict[str, Item]) -> None:
+        imported = {
+            instance_id
+            for instance_id, item in instances.items()
+            if item["stage"] == Stage.IMPORTED and item["updated_at"] >= self._imported_since
+        }
+        uploads = [each.event for each in happened if each.subject_hash in imported]
+        self._originals.tag_imported([each for each in uploads if isinstance(each, Uploaded)])
 
     def _without_image_set(self, instances: dict[str, Item]) -> Iterator[Found]:
         for instance_id, item in instances.items():

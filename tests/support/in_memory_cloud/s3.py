@@ -16,6 +16,7 @@ from botocore.response import StreamingBody
 from support.in_memory_cloud.calls import aws_error
 
 MAX_KEY_BYTES = 1024
+MAX_TAGS = 10
 MAX_PARTS = 10_000
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _COPIED_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
@@ -54,6 +55,7 @@ class Version:
     content_type: str
     etag: str
     checksum_algorithm: str = "CRC32"  # which boto3 sends where it is not told
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -224,6 +226,20 @@ class InMemoryS3:
         if request.get("IfMatch", found.etag) != found.etag:
             raise aws_error("PreconditionFailed", "the object has changed", operation)
         return found
+
+    def get_object_tagging(self, **request: Any) -> dict[str, Any]:
+        version = self._find(request, "GetObjectTagging")
+        tags = [{"Key": key, "Value": value} for key, value in version.tags.items()]
+        return {"TagSet": tags, "VersionId": version.version_id}
+
+    def put_object_tagging(self, *, Tagging: dict[str, Any], **request: Any) -> dict[str, Any]:
+        tags = {tag["Key"]: tag["Value"] for tag in Tagging["TagSet"]}
+        if len(tags) > MAX_TAGS:
+            raise aws_error("BadRequest", "Object tags cannot be greater than 10", "PutObjectTagging")
+        version = self._find(request, "PutObjectTagging")
+        version.tags.clear()
+        version.tags.update(tags)
+        return {"VersionId": version.version_id}
 
     # -- multipart uploads ---------------------------------------------------------------------------------------
 
