@@ -169,10 +169,6 @@ class World:
         return self.need("aws:cognito/userPool:UserPool", {"name": "adapters-needed"})
 
     @property
-    def zone(self) -> Made:
-        return self.need("aws:route53/zone:Zone", {"name": "adapters.example"})
-
-    @property
     def certificate(self) -> Made:
         return self.need(
             "aws:acm/certificate:Certificate",
@@ -916,25 +912,6 @@ CASES: Mapping[str, Case] = {
         ),
         ("/ready", 15),
     ),
-    "aws:route53/record:Record": Case(
-        lambda world: {
-            "zoneId": world.zone.id,
-            "name": "api.adapters.example",
-            "type": "CNAME",
-            "ttl": 60,
-            "records": ["one.example.org"],
-        },
-        {"records": ["two.example.org"]},
-        lambda world, _: next(
-            each["ResourceRecords"][0]["Value"]
-            for each in world.client("route53").list_resource_record_sets(HostedZoneId=world.zone.id)[
-                "ResourceRecordSets"
-            ]
-            if each["Type"] == "CNAME"
-        ),
-        "two.example.org",
-    ),
-    "aws:route53/zone:Zone": Case(lambda world: {"name": "adapters.test"}),
     "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": Case(
         lambda world: {
             "bucket": world.bucket.id,

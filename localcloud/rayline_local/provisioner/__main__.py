@@ -50,8 +50,12 @@ def _apply(project: Path, arguments: argparse.Namespace) -> int:
         )
         state = EstateState.load(state_path, stack)
         reconciler = Reconciler(state, clients, _print)
-        outputs = run_program(project, stack, configuration, RecordingMonitor(reconciler))
-        reconciler.finish(outputs)
+        try:
+            outputs = run_program(project, stack, configuration, RecordingMonitor(reconciler))
+            reconciler.finish(outputs)
+        finally:
+            if state.resources or state.path.exists():
+                state.save()
         secret_arns = [each.id for each in state.resources.values() if each.type == SECRET_TYPE]
         for arn in put_missing_values(secret_arns, clients):
             _print(f"valued    {arn} [secret]")

@@ -18,7 +18,7 @@ SHOWN_CHARACTERS = 60
 
 
 class Reconciler:
-    """The backend that applies resources through boto3; it saves the state after every change."""
+    """The backend that applies resources through boto3; it saves the state as it goes."""
 
     def __init__(self, state: EstateState, clients: Clients, report: Report) -> None:
         self._state = state
@@ -77,7 +77,7 @@ class Reconciler:
                 self._report(f"deleted   {orphan.type} {orphan.name}")
                 self.counts["deleted"] += 1
             del self._state.resources[orphan.urn]
-            self._state.save()
+            self._state.save_soon()
         self._state.outputs = dict(outputs)
         self._state.save()
 
@@ -98,7 +98,7 @@ class Reconciler:
         secret_names = {key for key, value in resource.inputs.items() if _is_digest(value)}
         outputs = {**{k: v for k, v in plain_inputs.items() if k not in secret_names}, **made.outputs}
         self._remember(resource, made.id, outputs)
-        self._state.save()
+        self._state.save_soon()
         self.counts[verb] += 1
         self._report(f"{verb:9} {resource.type} {resource.name}")
         return made.id, outputs

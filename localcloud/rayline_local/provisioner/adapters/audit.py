@@ -66,7 +66,7 @@ RECORDER = Recipe(
     find=_recorder,
     identity="name",
     create=_put_recorder,
-    settle=lambda config, found, inputs: _put_recorder(config, inputs),
+    update=lambda config, found, inputs: _put_recorder(config, inputs),
     # MiniStack deletes no recorder; one that does not run records nothing.
     delete=lambda config, name, inputs: config.stop_configuration_recorder(ConfigurationRecorderName=name),
     replaced_by=frozenset({"name"}),
@@ -96,7 +96,7 @@ DELIVERY_CHANNEL = Recipe(
     find=_channel,
     identity="name",
     create=_put_channel,
-    settle=lambda config, found, inputs: _put_channel(config, inputs),
+    update=lambda config, found, inputs: _put_channel(config, inputs),
     delete=lambda config, name, inputs: None,  # MiniStack deletes no delivery channel
     replaced_by=frozenset({"name"}),
 )
@@ -140,7 +140,7 @@ CONFIG_RULE = Recipe(
     find=_config_rule,
     identity="ConfigRuleName",
     create=_put_config_rule,
-    settle=lambda config, found, inputs: _put_config_rule(config, inputs),
+    update=lambda config, found, inputs: _put_config_rule(config, inputs),
     delete=("DeleteConfigRule", "ConfigRuleName"),
     outputs={"arn": "{ConfigRuleArn}", "ruleId": "{ConfigRuleId}"},
     replaced_by=frozenset({"name"}),

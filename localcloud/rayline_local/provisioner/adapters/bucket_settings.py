@@ -30,7 +30,7 @@ def _setting(put: str, get: str, answered: str, wrap: Wrap, delete: str | None) 
         find=find,
         identity="Bucket",
         create=write,
-        settle=lambda s3, found, inputs: write(s3, inputs),
+        update=lambda s3, found, inputs: write(s3, inputs),
         delete=remove,
         replaced_by=frozenset({"bucket"}),
     )
@@ -99,7 +99,7 @@ LOGGING = Recipe(
     find=_find_logging,
     identity="Bucket",
     create=_write_logging,
-    settle=lambda s3, found, inputs: _write_logging(s3, inputs),
+    update=lambda s3, found, inputs: _write_logging(s3, inputs),
     delete=lambda s3, bucket, inputs: _logging(s3, bucket, {}),  # S3 has no DeleteBucketLogging
     replaced_by=frozenset({"bucket"}),
 )

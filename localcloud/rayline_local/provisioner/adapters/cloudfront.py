@@ -42,7 +42,7 @@ def _configured(
         operation = f"Create{kind}"
         return call(cloudfront, operation, {configuration: build(cloudfront, operation, inputs)})
 
-    def settle(cloudfront: Any, found: Found, inputs: Inputs) -> None:
+    def update(cloudfront: Any, found: Found, inputs: Inputs) -> None:
         operation = f"Update{kind}"
         call(
             cloudfront,
@@ -57,7 +57,7 @@ def _configured(
     def delete(cloudfront: Any, resource_id: str, inputs: Inputs) -> None:
         found = find(cloudfront, inputs, resource_id)
         if found is not None and kind == "Distribution":
-            settle(cloudfront, found, {**inputs, "enabled": False})
+            update(cloudfront, found, {**inputs, "enabled": False})
             found = find(cloudfront, inputs, resource_id)
         if found is not None:
             call(cloudfront, f"Delete{kind}", {"Id": resource_id, "IfMatch": found["ETag"]})
@@ -67,7 +67,7 @@ def _configured(
         find=find,
         identity="Id",
         create=create,
-        settle=settle,
+        update=update,
         delete=delete,
         outputs={"etag": "{ETag}", **outputs},
         replaced_by=replaced_by,

@@ -27,9 +27,12 @@ def _pool_request(cognito: Any, operation: str, inputs: Inputs) -> dict[str, Any
     )
 
 
-def _settle_pool(cognito: Any, pool: Found, inputs: Inputs) -> None:
+def _update_pool(cognito: Any, pool: Found, inputs: Inputs) -> None:
     request = _pool_request(cognito, "UpdateUserPool", inputs)
     cognito.update_user_pool(**{**request, "UserPoolId": pool["Id"]})
+
+
+def _settle_pool(cognito: Any, pool: Found, inputs: Inputs) -> None:
     token = inputs.get("softwareTokenMfaConfiguration") or {}
     if inputs.get("mfaConfiguration", "OFF") != "OFF":
         cognito.set_user_pool_mfa_config(
@@ -53,6 +56,7 @@ USER_POOL = Recipe(
         **_pool_request(cognito, "CreateUserPool", inputs)
     ),
     delete=_delete_pool,
+    update=_update_pool,
     settle=_settle_pool,
     outputs={"arn": "{Arn}", "endpoint": "cognito-idp.{region}.amazonaws.com/{id}"},
     replaced_by=frozenset({"name", "usernameAttributes", "usernameConfiguration", "schemas"}),
@@ -132,7 +136,7 @@ IDENTITY_PROVIDER = Recipe(
     find=_provider,
     identity="{userPoolId}:{providerName}",
     create=lambda cognito, inputs: _named_provider(cognito, "Create", inputs),
-    settle=lambda cognito, found, inputs: _named_provider(cognito, "Update", inputs),
+    update=lambda cognito, found, inputs: _named_provider(cognito, "Update", inputs),
     delete=lambda cognito, resource_id, inputs: cognito.delete_identity_provider(
         UserPoolId=inputs["userPoolId"], ProviderName=inputs["providerName"]
     ),
@@ -181,7 +185,7 @@ RESOURCE_SERVER = Recipe(
     find=_resource_server,
     identity="{userPoolId}|{identifier}",
     create=lambda cognito, inputs: _put_resource_server(cognito, "create_resource_server", inputs),
-    settle=lambda cognito, found, inputs: _put_resource_server(cognito, "update_resource_server", inputs),
+    update=lambda cognito, found, inputs: _put_resource_server(cognito, "update_resource_server", inputs),
     delete=lambda cognito, resource_id, inputs: cognito.delete_resource_server(
         UserPoolId=inputs["userPoolId"], Identifier=inputs["identifier"]
     ),

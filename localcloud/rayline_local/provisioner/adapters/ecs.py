@@ -113,7 +113,7 @@ SERVICE = Recipe(
     delete=lambda ecs, arn, inputs: ecs.delete_service(
         cluster=inputs["cluster"], service=inputs["name"], force=True
     ),
-    settle=lambda ecs, found, inputs: _put_service("UpdateService")(ecs, inputs),
+    update=lambda ecs, found, inputs: _put_service("UpdateService")(ecs, inputs),
     outputs={"arn": "{id}"},
     replaced_by=frozenset({"name", "cluster", "launchType", "schedulingStrategy"}),
 )

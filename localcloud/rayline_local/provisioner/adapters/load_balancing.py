@@ -178,7 +178,7 @@ LISTENER = Recipe(
     identity="ListenerArn",
     create=lambda elb, inputs: elb.create_listener(**_listener_request(elb, "CreateListener", inputs)),
     delete=("DeleteListener", "ListenerArn"),
-    settle=_settle_listener,
+    update=_settle_listener,
     outputs={"arn": "{id}"},
     replaced_by=frozenset({"loadBalancerArn", "port"}),
 )
@@ -236,7 +236,7 @@ LISTENER_RULE = Recipe(
     identity="RuleArn",
     create=_create_rule,
     delete=("DeleteRule", "RuleArn"),
-    settle=_settle_rule,
+    update=_settle_rule,
     outputs={"arn": "{id}"},
     replaced_by=frozenset({"listenerArn", "priority"}),
 )

@@ -75,7 +75,7 @@ METRIC_FILTER = Recipe(
     find=_metric_filter,
     identity="filterName",
     create=_put_metric_filter,
-    settle=lambda logs, found, inputs: _put_metric_filter(logs, inputs),
+    update=lambda logs, found, inputs: _put_metric_filter(logs, inputs),
     delete=lambda logs, name, inputs: logs.delete_metric_filter(
         logGroupName=inputs["logGroupName"], filterName=name
     ),

@@ -23,7 +23,7 @@ PARAMETER = Recipe(
     find=_parameter,
     identity="Name",
     create=_put,
-    settle=lambda ssm, found, inputs: _put(ssm, inputs) if found["Value"] != inputs["value"] else None,
+    update=lambda ssm, found, inputs: _put(ssm, inputs) if found["Value"] != inputs["value"] else None,
     delete=("DeleteParameter", "Name"),
     outputs={"arn": "{ARN}"},
     more_outputs=lambda ssm, found: {"version": found["Version"]},

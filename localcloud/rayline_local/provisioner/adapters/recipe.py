@@ -28,10 +28,11 @@ class Recipe:
         create: the operation, or what calls it; empty for what another resource brings with it. One that puts
             serves for updates too, as ``update``.
         delete: the operation, and the member of its request that takes the id.
-        update: the operation that takes the same inputs; without one only ``settle`` changes anything.
+        update: the operation that takes the same inputs, or what calls it; without one only ``settle`` changes
+            anything.
         update_by: the member of the update's request that takes the id.
         renamed: member of a request → the input of another name.
-        settle: brings the rest about, once after creating and at every update.
+        settle: brings about what neither creating nor updating does, after both.
         outputs: output → template of the members of what ``find`` answers, ``id``, ``account``, ``region``.
     """
 
@@ -40,7 +41,7 @@ class Recipe:
     identity: str
     create: str | Callable[[Any, Inputs], object]
     delete: tuple[str, str] | Callable[[Any, str, Inputs], object]
-    update: str = ""
+    update: str | Callable[[Any, Found, Inputs], object] = ""
     update_by: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -69,14 +70,10 @@ class RecipeAdapter:
         if found is None:
             found = self._make(inputs)
         elif recipe.update:
-            request = self._request(recipe.update, inputs)
-            if recipe.update_by:
-                request[recipe.update_by] = self._id(found, inputs)
-            self._call(recipe.update, request)
+            self._change(found, inputs)
             found = self._found_again(inputs, self._id(found, inputs))
         if recipe.settle is not None:
             recipe.settle(self._client, found, inputs)
-            found = self._found_again(inputs, self._id(found, inputs))
         return Made(self._id(found, inputs), self._outputs(found, inputs))
 
     def exists(self, resource_id: str, inputs: Inputs) -> bool:
@@ -102,6 +99,16 @@ class RecipeAdapter:
             raise
         return found or None
 
+    def _change(self, found: Found, inputs: Inputs) -> None:
+        recipe = self._recipe
+        if callable(recipe.update):
+            recipe.update(self._client, found, inputs)
+            return
+        request = self._request(recipe.update, inputs)
+        if recipe.update_by:
+            request[recipe.update_by] = self._id(found, inputs)
+        self._call(recipe.update, request)
+
     def _make(self, inputs: Inputs) -> Found:
         recipe = self._recipe
         if not recipe.create:
@@ -115,7 +122,7 @@ class RecipeAdapter:
     def _found_again(self, inputs: Inputs, resource_id: str | None) -> Found:
         found = self._find(inputs, resource_id)
         if found is None:
-            raise RuntimeError(f"{self._recipe.create or self._recipe.update} succeeded to no effect")
+            raise RuntimeError("the local cloud answered that it did, and did not")
         return found
 
     def _request(self, operation: str, inputs: Inputs) -> dict[str, Any]:

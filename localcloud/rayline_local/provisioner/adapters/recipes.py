@@ -83,8 +83,6 @@ RECIPES: Mapping[str, Recipe] = {
     "aws:lb/listenerRule:ListenerRule": load_balancing.LISTENER_RULE,
     "aws:lb/loadBalancer:LoadBalancer": load_balancing.LOAD_BALANCER,
     "aws:lb/targetGroup:TargetGroup": load_balancing.TARGET_GROUP,
-    "aws:route53/record:Record": web.RECORD,
-    "aws:route53/zone:Zone": web.ZONE,
     "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": bucket_settings.CORS,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": bucket_settings.LIFECYCLE,
     "aws:s3/bucketLogging:BucketLogging": bucket_settings.LOGGING,

@@ -23,7 +23,7 @@ SCHEDULE = Recipe(
     create=lambda scheduler, inputs: scheduler.create_schedule(
         **request_for(scheduler, "CreateSchedule", _named(inputs))
     ),
-    settle=lambda scheduler, found, inputs: scheduler.update_schedule(
+    update=lambda scheduler, found, inputs: scheduler.update_schedule(
         **request_for(scheduler, "UpdateSchedule", _named(inputs))
     ),
     delete=lambda scheduler, resource_id, inputs: scheduler.delete_schedule(

@@ -93,7 +93,7 @@ REDRIVE_ALLOW_POLICY = Recipe(
     find=_redrive_allow_policy,
     identity="{queueUrl}",
     create=_allow_redrive,
-    settle=lambda sqs, found, inputs: _allow_redrive(sqs, inputs),
+    update=lambda sqs, found, inputs: _allow_redrive(sqs, inputs),
     delete=lambda sqs, url, inputs: sqs.set_queue_attributes(
         QueueUrl=url, Attributes={"RedriveAllowPolicy": ""}
     ),

@@ -1,9 +1,9 @@
-"""What stands between the internet and the load balancers: names, certificates and firewalls."""
+"""What stands between the internet and the load balancers: certificates and firewalls."""
 
 from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs
-from rayline_local.provisioner.adapters.recipe import Finder, Found, Recipe, call, listed
+from rayline_local.provisioner.adapters.recipe import Finder, Found, Recipe, call
 from rayline_local.provisioner.adapters.requests import request_for
 
 
@@ -56,62 +56,6 @@ CERTIFICATE_VALIDATION = Recipe(
     replaced_by=frozenset({"certificateArn"}),
 )
 
-ZONE = Recipe(
-    service="route53",
-    find=listed(
-        "ListHostedZones", "HostedZones", "Id", lambda inputs: {"Name": f"{inputs['name'].rstrip('.')}."}
-    ),
-    identity="Id",
-    create=lambda route53, inputs: route53.create_hosted_zone(
-        Name=inputs["name"], CallerReference=f"rayline-{inputs['name']}"
-    ),
-    delete=("DeleteHostedZone", "Id"),
-    outputs={"arn": "arn:aws:route53::{id}", "zoneId": "{id}"},
-    replaced_by=frozenset({"name"}),
-)
-
-
-def _record(route53: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
-    answer = route53.list_resource_record_sets(HostedZoneId=inputs["zoneId"])
-    for each in answer["ResourceRecordSets"]:
-        if (each["Name"].rstrip("."), each["Type"]) == (inputs["name"].rstrip("."), inputs["type"]):
-            return dict(each)
-    return None
-
-
-def _record_set(inputs: Inputs) -> dict[str, Any]:
-    record: dict[str, Any] = {"Name": inputs["name"], "Type": inputs["type"]}
-    if aliases := inputs.get("aliases"):
-        (alias,) = aliases
-        record["AliasTarget"] = {
-            "DNSName": alias["name"],
-            "HostedZoneId": alias["zoneId"],
-            "EvaluateTargetHealth": bool(alias.get("evaluateTargetHealth")),
-        }
-    else:
-        record["TTL"] = int(inputs["ttl"])
-        record["ResourceRecords"] = [{"Value": value} for value in inputs["records"]]
-    return record
-
-
-def _change_record(route53: Any, action: str, inputs: Inputs) -> Any:
-    change = {"Action": action, "ResourceRecordSet": _record_set(inputs)}
-    return route53.change_resource_record_sets(
-        HostedZoneId=inputs["zoneId"], ChangeBatch={"Changes": [change]}
-    )
-
-
-RECORD = Recipe(
-    service="route53",
-    find=_record,
-    identity="{zoneId}_{name}_{type}",
-    create=lambda route53, inputs: _change_record(route53, "UPSERT", inputs),
-    settle=lambda route53, found, inputs: _change_record(route53, "UPSERT", inputs),
-    delete=lambda route53, resource_id, inputs: _change_record(route53, "DELETE", inputs),
-    more_outputs=lambda route53, found: {"fqdn": found["Name"].rstrip(".")},
-    replaced_by=frozenset({"zoneId", "name", "type"}),
-)
-
 
 def _firewall(kind: str) -> Finder:
     def find(waf: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
@@ -152,7 +96,7 @@ def _firewall_recipe(kind: str) -> Recipe:
         find=_firewall(kind),
         identity="Id",
         create=lambda waf, inputs: _put_firewall(f"Create{kind}")(waf, inputs),
-        settle=lambda waf, found, inputs: _put_firewall(f"Update{kind}")(waf, inputs, found),
+        update=lambda waf, found, inputs: _put_firewall(f"Update{kind}")(waf, inputs, found),
         delete=_delete_firewall(kind),
         outputs={"arn": "{ARN}"},
         replaced_by=frozenset({"name", "scope"}),
