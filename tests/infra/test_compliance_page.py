@@ -42,7 +42,7 @@ def test_tests_are_named_for_controls_that_exist() -> None:
 
 
 def test_what_a_person_wrote_is_kept_and_what_fails_is_said() -> None:
-    text = page(graph(bucket("uploads")), f"# Ours\n\nby hand\n\n{MARK}\n\nold")
+    text = page(graph(bucket("uploads")), f"# Ours\n\nby hand\n\n{MARK}\n\nstale evidence")
     assert text.startswith(f"# Ours\n\nby hand\n\n{MARK}\n")
-    assert "old" not in text
+    assert "stale evidence" not in text
     assert "| uploads | requests without TLS are taken | **fail** |" in text

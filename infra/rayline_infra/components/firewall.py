@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from rayline.names import EstateNames, WebAclKind
 from rayline_infra.components.certificates import CLOUDFRONT_REGION
+from rayline_infra.scanning.exemptions import ScannerExemption
 
 Scope = Literal["REGIONAL", "CLOUDFRONT"]
 # The user pool has one of its own: people come to it straight, and to the load balancer through CloudFront.
@@ -22,6 +23,14 @@ MANAGED = (
 # Counted, not blocked: the API limits bodies itself, and WAF's 8 KB are too little for a selection of entries.
 COUNTED = {"AWSManagedRulesCommonRuleSet": "SizeRestrictions_BODY"}
 WINDOW_SECONDS = 300
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_338",
+        "*-web-acl-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+)
 
 
 @dataclass(frozen=True)

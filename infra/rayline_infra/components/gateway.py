@@ -10,10 +10,19 @@ from rayline.dimse.settings import DimseSettings
 from rayline.names import EstateNames
 from rayline_infra.components.services import Behind, Placement, ServiceArgs, declare_service
 from rayline_infra.components.tasks import TaskArgs, TaskRoles, TaskSize, declare_task
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import GatewaySettings
 
 # An association that sends a study outlasts a deployment's patience, but not by much.
 DRAIN_SECONDS = 120
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_91",
+        "gateway-balancer",
+        "a network load balancer logs TLS listeners only, and TCP is passed through; flow logs have it",
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,20 @@ from rayline_infra.policies.replication import (
     replication_policy,
 )
 from rayline_infra.policies.trust import service_trust
+from rayline_infra.scanning.exemptions import ScannerExemption
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_18",
+        "*-replica",
+        "S3 logs into a bucket of the same region only; a trail records what is read and written here",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_62",
+        "*-replica",
+        "a copy starts no work a second time",
+    ),
+)
 
 
 @dataclass(frozen=True)

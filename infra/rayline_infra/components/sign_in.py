@@ -14,6 +14,7 @@ import pulumi_aws as aws
 
 from rayline.http_api.groups import PEOPLE, Group
 from rayline.names import EstateNames
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import ApiSettings
 
 PASSWORD_LENGTH = 14
@@ -27,6 +28,19 @@ VALIDITY_UNITS: aws.cognito.UserPoolClientTokenValidityUnitsArgsDict = {
     "refresh_token": "hours",
 }
 NO_KEYS = '{"keys": []}'
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_338",
+        "sign-in-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_34",
+        "sign-in-keys",
+        "public keys, which anybody may read",
+    ),
+)
 
 
 @dataclass(frozen=True)

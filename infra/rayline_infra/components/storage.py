@@ -18,6 +18,7 @@ from rayline_infra.components.keys import Keys
 from rayline_infra.components.lifecycles import lifecycle
 from rayline_infra.policies.buckets import bucket_policy, replica_policy
 from rayline_infra.policies.replication import Copies, Zone
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import AuditSettings, StorageSettings
 
 ZONE_OF_REPLICA: Mapping[ReplicatedBucket, Zone] = {
@@ -25,6 +26,64 @@ ZONE_OF_REPLICA: Mapping[ReplicatedBucket, Zone] = {
     "models": "deidentified",
     "reports": "deidentified",
 }
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_145",
+        "viewer",
+        "holds the viewer's pages, which everybody who may sign in gets, and nothing of a patient",
+    ),
+    ScannerExemption(
+        "CKV_AWS_145",
+        "access-logs",
+        "S3 delivers access logs to a bucket under its own key only",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_62",
+        "viewer",
+        "a new page starts no work",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_62",
+        "logs",
+        "a written log starts no work; the silence of a trail has an alarm",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_62",
+        "access-logs",
+        "a written log starts no work, and S3 writes very many",
+    ),
+    ScannerExemption(
+        "CKV_AWS_144",
+        "quarantine",
+        "waits for a person; its original can be sent again from the PACS",
+    ),
+    ScannerExemption(
+        "CKV_AWS_144",
+        "imports",
+        "lives until HealthImaging has the image",
+    ),
+    ScannerExemption(
+        "CKV_AWS_144",
+        "preprocessed",
+        "is made again from HealthImaging by the pipeline",
+    ),
+    ScannerExemption(
+        "CKV_AWS_144",
+        "viewer",
+        "is part of every release",
+    ),
+    ScannerExemption(
+        "CKV_AWS_144",
+        "logs",
+        "is locked where it is: a copy elsewhere would need a lock and seven years of its own",
+    ),
+    ScannerExemption(
+        "CKV_AWS_144",
+        "access-logs",
+        "the trail has the same calls, in a locked bucket",
+    ),
+)
 
 
 @dataclass(frozen=True)

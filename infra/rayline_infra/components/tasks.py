@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from rayline.names import EstateNames, ServiceKind
 from rayline.settings import Settings
+from rayline_infra.scanning.exemptions import ScannerExemption
 
 NON_ROOT_USER = "10001:10001"
 # Fargate's limit; the processor finishes or returns what it holds in this time.
@@ -35,6 +36,24 @@ service:
   pipelines:
     traces: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [awsxray]}
 """
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_338",
+        "processor-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+    ScannerExemption(
+        "CKV_AWS_338",
+        "api-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+    ScannerExemption(
+        "CKV_AWS_338",
+        "gateway-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+)
 
 
 def environment_of(fields: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 from rayline.names import EstateNames
 from rayline_infra.components.certificates import CLOUDFRONT_REGION
 from rayline_infra.components.sign_in import sign_in_page
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import ApiSettings
 
 # AWS's own policies have the same ids in every account (CloudFront developer guide, "Use managed cache policies").
@@ -20,6 +21,34 @@ TWO_YEARS_SECONDS = 2 * 365 * 24 * 3600
 
 Cors = aws.cloudfront.ResponseHeadersPolicyCorsConfigArgs
 SecurityHeaders = aws.cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_310",
+        "viewer-distribution",
+        "pages and API have one region; losing it has a runbook",
+    ),
+    ScannerExemption(
+        "CKV_AWS_374",
+        "viewer-distribution",
+        "radiologists read from wherever they are; who they are is proven by two factors",
+    ),
+    ScannerExemption(
+        "CKV_AWS_86",
+        "viewer-distribution",
+        "its access logs go by CloudFront's newer way, a log delivery, which the check does not know",
+    ),
+    ScannerExemption(
+        "CKV_AWS_259",
+        "viewer-*-headers",
+        "preload would bind the hospital's whole domain, for years; the rest of the check holds",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_47",
+        "viewer-distribution",
+        "bad inputs are blocked; a list of anonymous addresses would block the VPNs of radiologists",
+    ),
+)
 
 
 @dataclass(frozen=True)

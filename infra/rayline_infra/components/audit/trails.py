@@ -11,9 +11,28 @@ from rayline_infra.components.bucket import DeclaredBucket
 from rayline_infra.policies.buckets import TRAIL_PREFIX
 from rayline_infra.policies.trails import MANAGEMENT, Selector, data_selectors, trail_policy
 from rayline_infra.policies.trust import service_trust
+from rayline_infra.scanning.exemptions import ScannerExemption
 
 AdvancedSelector = aws.cloudtrail.TrailAdvancedEventSelectorArgs
 FieldSelector = aws.cloudtrail.TrailAdvancedEventSelectorFieldSelectorArgs
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV2_AWS_10",
+        "data-trail",
+        "its events are many and name the keys that senders chose: they stay in the locked bucket",
+    ),
+    ScannerExemption(
+        "CKV_AWS_252",
+        "*-trail",
+        "nobody reads a message for each file of a log; an alarm tells of a trail that is silent",
+    ),
+    ScannerExemption(
+        "CKV_AWS_338",
+        "trail-logs",
+        "is there to be searched; the trail itself stays for years in the locked bucket",
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 from rayline.names import EstateNames, SecurityGroupKind
 from rayline_infra.components.network.access_lists import ANYWHERE, HTTPS
 from rayline_infra.policies.endpoints import GatewayService
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import NetworkSettings
 
 KINDS: tuple[SecurityGroupKind, ...] = get_args(SecurityGroupKind)
@@ -42,6 +43,19 @@ CLOUDFRONT_PREFIX_LISTS: Mapping[str, str] = {
     "us-east-2": "pl-b6a144df",
     "us-west-2": "pl-82a045eb",
 }
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV2_AWS_5",
+        "training-security-group",
+        "SageMaker attaches it to jobs, which the pipeline's definition names",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_5",
+        "inference-security-group",
+        "SageMaker attaches it to the endpoint's instances, which the model names",
+    ),
+)
 
 
 class SecurityGroups:
