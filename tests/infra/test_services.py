@@ -202,7 +202,7 @@ def test_every_service_is_private_checked_and_rolled_back(graph: Graph) -> None:
     services = {each.name.removesuffix("-service"): each for each in graph.of_type(SERVICE)}
     assert set(services) == set(KINDS)
     private = {
-        each.outputs["id"] if "id" in each.outputs else each.id
+        each.id
         for each in graph.of_type("aws:ec2/subnet:Subnet")
         if each.name.startswith("private-")
     }
