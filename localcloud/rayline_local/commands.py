@@ -7,14 +7,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from rayline.errors import ConfigurationError
-from rayline.names import EstateNames
+from rayline.names import EstateNames, ServiceKind
 from rayline_infra.planning import parse_overrides
 from rayline_local import estate_environment, running
 from rayline_local.front.server import LOCK_FILE, SERVER_FILE, TOKEN_FILE
@@ -212,7 +212,7 @@ def execute(
     role: Annotated[
         str,
         typer.Option(
-            help="processor, operator, reviewer, uploader or training: whose credentials the command gets."
+            help="Whose credentials the command gets: processor, api, gateway, operator, reviewer, uploader …"
         ),
     ] = "operator",
 ) -> None:
@@ -228,13 +228,12 @@ def execute(
 
 
 def environment_for(state_dir: Path, role: str) -> dict[str, str]:
-    """What a process under a role gets: the task definition's for the processor, else settings and
-    credentials.
-    """
+    """What a process under a role gets: its task definition's, where it has one, else settings and credentials."""
     front = running.require_running(state_dir.resolve())
     names = EstateNames(stack=front.stack, account_id=front.account_id, region=front.region)
-    if role == "processor":
-        return task_environment(front, names.processor_task)
+    for service in get_args(ServiceKind):
+        if role == service:
+            return task_environment(front, names.service(service), service)
     environment = front.role_environment(role)
     if role in ("operator", "reviewer", "uploader"):
         outputs = json.loads((state_dir / estate_environment.ESTATE_FILE).read_text())["outputs"]

@@ -74,13 +74,22 @@ def task_environment(
     if not role_arn:
         raise ConfigurationError(f"task definition {task_definition} has no task role: set taskRoleArn")
     environment = {item["name"]: item["value"] for item in chosen.get("environment", [])}
-    if chosen.get("secrets"):
-        secrets_manager = role_client(front, "secretsmanager", definition["executionRoleArn"])
-        for item in chosen["secrets"]:
-            answer = secrets_manager.get_secret_value(SecretId=item["valueFrom"])
-            environment[item["name"]] = answer["SecretString"]
+    for item in chosen.get("secrets", ()):
+        environment[item["name"]] = _injected(front, item["valueFrom"], definition["executionRoleArn"])
     environment.update(front.role_environment(role_arn))
     return environment
+
+
+def _injected(front: RunningFront, arn: str, execution_role_arn: str) -> str:
+    """A value that the agent fetches for a container: a secret, or a parameter of Systems Manager."""
+    if ":ssm:" in arn:
+        name = arn.partition(":parameter")[2]
+        parameters = role_client(front, "ssm", execution_role_arn).get_parameters(
+            Names=[name], WithDecryption=True
+        )
+        return str(parameters["Parameters"][0]["Value"])
+    secrets_manager = role_client(front, "secretsmanager", execution_role_arn)
+    return str(secrets_manager.get_secret_value(SecretId=arn)["SecretString"])
 
 
 def process_environment(added: dict[str, str]) -> dict[str, str]:

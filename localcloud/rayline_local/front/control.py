@@ -5,25 +5,22 @@ from __future__ import annotations
 import hmac
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
 
+from rayline_infra.policies.trust import SERVICE_OF_ROLE
 from rayline_local.front import emulator
 from rayline_local.front.rest import HttpRequest, Send, ServiceError, send_response
 from rayline_local.front.services import Cloud
 
 CONTROL_PREFIX = "/_rayline/"
 EVENT_TRAIL_LENGTH = 20_000
+# What assumes each role; those that are not here are assumed by people of the account.
+SERVICE_PRINCIPALS: Mapping[str, str] = {str(kind): name for kind, name in SERVICE_OF_ROLE.items()}
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-# Roles of the estate by what assumes them; the others are assumed by people of the account.
-SERVICE_PRINCIPALS = {
-    "processor": "ecs-tasks.amazonaws.com",
-    "execution": "ecs-tasks.amazonaws.com",
-    "import": "medical-imaging.amazonaws.com",
-    "training": "sagemaker.amazonaws.com",
-}
 
 
 class ControlPaths:

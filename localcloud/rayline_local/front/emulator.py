@@ -62,6 +62,7 @@ def load_application() -> Any:
     _replay_to_named_rules_only()
     _authorize_message_batches()
     _authorize_replays_by_archive()
+    _name_roles_by_their_own_arn()
     _serve_ranges_of_versions()
     _refuse_parts_as_s3_does()
     return app
@@ -236,6 +237,25 @@ def _authorize_replays_by_archive() -> None:
 
     extract_with_archives.knows_archives = True  # type: ignore[attr-defined]
     iam_actions.extract_resource_arn = extract_with_archives
+
+
+def _name_roles_by_their_own_arn() -> None:
+    # For a role's session aws:PrincipalArn is the role's ARN (IAM user guide, "AWS global condition context keys");
+    # MiniStack answers the session's.
+    from ministack.core import iam_evaluator
+
+    resolve = iam_evaluator._resolve_condition_key
+    if getattr(resolve, "names_roles", False):
+        return
+
+    def resolve_with_roles(key: str, context: Any) -> Any:
+        if key.lower() == "aws:principalarn" and context.principal_type == "AssumedRole":
+            role = iam_evaluator._role_name_from_assumed_arn(context.principal_arn)
+            return role_arn(context.principal_account, role) or context.principal_arn
+        return resolve(key, context)
+
+    resolve_with_roles.names_roles = True  # type: ignore[attr-defined]
+    iam_evaluator._resolve_condition_key = resolve_with_roles
 
 
 def _replay_to_named_rules_only() -> None:
