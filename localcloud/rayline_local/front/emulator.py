@@ -62,6 +62,7 @@ def load_application() -> Any:
     _replay_to_named_rules_only()
     _authorize_message_batches()
     _authorize_replays_by_archive()
+    _authorize_parameters_by_name()
     _name_roles_by_their_own_arn()
     _serve_ranges_of_versions()
     _refuse_parts_as_s3_does()
@@ -237,6 +238,34 @@ def _authorize_replays_by_archive() -> None:
 
     extract_with_archives.knows_archives = True  # type: ignore[attr-defined]
     iam_actions.extract_resource_arn = extract_with_archives
+
+
+def _authorize_parameters_by_name() -> None:
+    # AWS authorizes GetParameters on each parameter that is asked for; MiniStack on any resource, which no narrow
+    # policy grants. Our containers ask for one at a time.
+    from ministack.core import iam_actions
+
+    extract = iam_actions.extract_resource_arn
+    if getattr(extract, "knows_parameters", False):
+        return
+
+    def extract_with_parameters(
+        service: str, method: str, path: str, headers: Any, body: Any, *more: Any, **named: Any
+    ) -> str:
+        arn: str = extract(service, method, path, headers, body, *more, **named)
+        if service != "ssm" or arn != "*":
+            return arn
+        try:
+            asked = json.loads(body or b"{}").get("Names") or []
+        except (ValueError, AttributeError):
+            return arn
+        if len(asked) != 1:
+            return arn
+        region, account_id = named.get("region") or more[1], named.get("account_id") or more[2]
+        return f"arn:aws:ssm:{region}:{account_id}:parameter/{str(asked[0]).lstrip('/')}"
+
+    extract_with_parameters.knows_parameters = True  # type: ignore[attr-defined]
+    iam_actions.extract_resource_arn = extract_with_parameters
 
 
 def _name_roles_by_their_own_arn() -> None:
