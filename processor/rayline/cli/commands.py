@@ -4,6 +4,7 @@ import typer
 
 from rayline.cli import (
     api,
+    dimse,
     events,
     health,
     plugins,
@@ -31,5 +32,6 @@ def register(app: typer.Typer) -> None:
         plugins,
         events,
         api,
+        dimse,
     ):
         module.register(app)

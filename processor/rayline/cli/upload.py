@@ -13,8 +13,8 @@ from rich.progress import Progress
 
 from rayline.aws import Clients
 from rayline.errors import ConfigurationError
-from rayline.names import UPLOAD_PREFIX
 from rayline.settings import load_settings
+from rayline.uploads import put_upload, upload_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -60,17 +60,10 @@ def upload_files(
 
     def send(file: tuple[Path, str]) -> UploadedObject:
         path, name = file
-        key = f"{UPLOAD_PREFIX}{site}/{name}"
+        key = upload_key(site, name)
         with path.open("rb") as content:
-            response = s3.put_object(
-                Bucket=bucket,
-                Key=key,
-                Body=content,
-                ContentType="application/dicom",
-                # S3 keeps it, so that the intake knows a large object again without reading it.
-                ChecksumAlgorithm="SHA256",
-            )
-            return UploadedObject(str(path), key, response["VersionId"], os.fstat(content.fileno()).st_size)
+            version_id = put_upload(s3, bucket, key, content)
+            return UploadedObject(str(path), key, version_id, os.fstat(content.fileno()).st_size)
 
     with ThreadPoolExecutor(_PARALLEL_UPLOADS) as executor:
         yield from executor.map(send, files)
