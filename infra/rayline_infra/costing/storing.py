@@ -37,6 +37,7 @@ def inflow(kind: str, month: Month) -> Inflow:
     usage = month.usage
     raw = Inflow(usage.raw_gib, usage.images, "scan")
     trained = usage.trainings_per_month * usage.images_per_training
+    events = data_events(month)
     s3_requests = usage.images * (usage.object_writes_per_image + usage.object_reads_per_image)
     known = {
         "uploads": raw,
@@ -46,9 +47,13 @@ def inflow(kind: str, month: Month) -> Inflow:
             raw.gib * usage.quarantined_share, raw.objects * usage.quarantined_share, "scan"
         ),
         "preprocessed": Inflow(trained * usage.mib_per_training_image / MIB_PER_GIB, trained, "training"),
-        "models": Inflow(usage.trainings_per_month * usage.model_mib / MIB_PER_GIB, 10, "training"),
-        "reports": Inflow(usage.trainings_per_month * usage.report_mib / MIB_PER_GIB, 10, "training"),
-        "logs": Inflow(data_events(month) * usage.trail_bytes_per_event / BYTES_PER_GIB, 10_000, "scan"),
+        "models": Inflow(
+            usage.trainings_per_month * usage.model_mib / MIB_PER_GIB, usage.trainings_per_month, "training"
+        ),
+        "reports": Inflow(
+            usage.trainings_per_month * usage.report_mib / MIB_PER_GIB, usage.trainings_per_month, "training"
+        ),
+        "logs": Inflow(events * usage.trail_bytes_per_event / BYTES_PER_GIB, events / 100, "scan"),
         "access-logs": Inflow(s3_requests * ACCESS_LOG_BYTES / BYTES_PER_GIB, s3_requests / 100, "scan"),
         "viewer": Inflow(usage.viewer_mib_per_view / MIB_PER_GIB, 10, "fixed"),
     }

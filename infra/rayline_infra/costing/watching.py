@@ -184,6 +184,10 @@ def trail(resource: Resource, month: Month) -> Iterator[Line]:
         yield month.line(
             "CloudTrail", "data events", resource, "cloudtrail.data_events", data_events(month), "scan"
         )
+    insights = len(resource.inputs.get("insightSelectors") or ())
+    if insights:
+        analysed = insights * month.usage.management_events
+        yield month.line("CloudTrail", "insights", resource, "cloudtrail.insights", analysed)
     # Which one AWS takes for the first does not matter to the sum; by name, it is the same in every run.
     copies = sorted(
         each.name
