@@ -115,6 +115,8 @@ def test_an_expression_names_series_of_its_own_widget(graph: Graph) -> None:
 def test_graphs_can_be_read(graph: Graph) -> None:
     titles = [each["properties"]["title"] for each in widgets(graph, "metric")]
     assert len(titles) == len(set(titles))
+    # What is longer is cut off in a third of the width of a laptop's screen.
+    assert [title for title in titles if len(title) > 70] == []
     for widget in widgets(graph, "metric"):
         properties = widget["properties"]
         sides = {each[-1]["yAxis"] for each in properties["metrics"] if "yAxis" in each[-1]}
@@ -125,9 +127,9 @@ def test_graphs_can_be_read(graph: Graph) -> None:
             assert line["label"], properties["title"]
             assert line["yAxis"] in sides, properties["title"]
             assert line["fill"] in ("above", "below"), properties["title"]
-        for each in properties["metrics"]:
-            if each[-1].get("visible", True):
-                assert each[-1]["label"], properties["title"]
+        legend = [each[-1]["label"] for each in properties["metrics"] if each[-1].get("visible", True)]
+        assert all(legend), properties["title"]
+        assert len(legend) == len(set(legend)), f"{properties['title']}: {legend}"
 
 
 def test_every_dashboard_says_what_to_do_and_where_to_read_on(graph: Graph) -> None:

@@ -26,7 +26,7 @@ class DashboardsArgs:
     settings: ObservabilitySettings
     places: Places
     pages: Mapping[str, str]
-    prices: HourlyPrices
+    prices: HourlyPrices | None
 
 
 class Dashboards(pulumi.ComponentResource):

@@ -133,7 +133,7 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
                 ],
             ),
             Graph(
-                "Failed reads by operation, and attempts without an answer at the right",
+                "Failed reads by operation; attempts unanswered at the right",
                 "Reads",
                 [Search(RETRIEVAL_ERRORS, Dimension.OPERATION, "Sum")],
                 right=[Search(CONNECTION_ERRORS, Dimension.SERVICE, "Sum")],
@@ -169,7 +169,7 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
         ],
         [
             Graph(
-                "DICOM gateway: associations by outcome, and open connections at the right",
+                "DICOM gateway: associations; open connections at the right",
                 "Associations",
                 [Search(ASSOCIATIONS, Dimension.OUTCOME, "Sum")],
                 right=[theirs(GATEWAY_CONNECTIONS, Place.GATEWAY_BALANCER, label="connections")],

@@ -69,7 +69,9 @@ RULES = {
 }
 
 
-def rows(settings: ObservabilitySettings, guide: Guide, prices: HourlyPrices) -> Sequence[Sequence[Widget]]:
+def rows(
+    settings: ObservabilitySettings, guide: Guide, prices: HourlyPrices | None
+) -> Sequence[Sequence[Widget]]:
     """The widgets, row by row."""
     return (
         [
@@ -113,7 +115,7 @@ def rows(settings: ObservabilitySettings, guide: Guide, prices: HourlyPrices) ->
         ],
         [
             Graph(
-                "Models approved, rejected and left to a person; approval rate at the right (%)",
+                "Models approved, rejected, waiting; approval rate at the right (%)",
                 "Models",
                 [
                     ours(MODELS_APPROVED, label="approved"),
@@ -150,7 +152,7 @@ def rows(settings: ObservabilitySettings, guide: Guide, prices: HourlyPrices) ->
         ],
         [
             Graph(
-                "Drift of the endpoint's answers (stability index), and answers compared at the right",
+                "Drift of the endpoint's answers, and answers compared at the right",
                 "Index",
                 [ours(PREDICTION_DRIFT, label="drift")],
                 right=[ours(ANSWERS_COMPARED, label="answers")],
@@ -158,14 +160,9 @@ def rows(settings: ObservabilitySettings, guide: Guide, prices: HourlyPrices) ->
                 lines=[Line(SHIFTED, "alarm")],
                 period_seconds=DAY_SECONDS,
             ),
+            *_costs(prices),
             Graph(
-                "Cost of a training's machines (US$, at list price)",
-                "US$",
-                [_cost_of_training(prices)],
-                period_seconds=DAY_SECONDS,
-            ),
-            Graph(
-                "Endpoint: invocations and failed ones, and its time at the right (µs)",
+                "Endpoint: invocations, failed ones, and its time at the right (µs)",
                 "Invocations",
                 [
                     theirs(ENDPOINT_INVOCATIONS, Place.ENDPOINT, Place.ENDPOINT_VARIANT, label="invocations"),
@@ -181,17 +178,27 @@ def rows(settings: ObservabilitySettings, guide: Guide, prices: HourlyPrices) ->
     )
 
 
-def _cost_of_training(prices: HourlyPrices) -> Math:
-    return Math(
+def _costs(prices: HourlyPrices | None) -> list[Graph]:
+    if prices is None:
+        return []
+    seconds = {
+        identity: ours(STEP_SECONDS, "Average", by=(Dimension.STEP, step))
+        for identity, step in (("prepare", "Preprocess"), ("train", "Train"), ("judge", "Evaluate"))
+    }
+    cost = Math(
         f"(FILL(prepare, 0) * {prices.processing:g} + train * {prices.training:g} + "
         f"FILL(judge, 0) * {prices.evaluation:g}) / {HOUR_SECONDS}",
-        {
-            "prepare": ours(STEP_SECONDS, "Average", by=(Dimension.STEP, "Preprocess")),
-            "train": ours(STEP_SECONDS, "Average", by=(Dimension.STEP, "Train")),
-            "judge": ours(STEP_SECONDS, "Average", by=(Dimension.STEP, "Evaluate")),
-        },
+        seconds,
         "a training",
     )
+    return [
+        Graph(
+            "Cost of a training's machines (US$, on demand in us-east-1)",
+            "US$",
+            [cost],
+            period_seconds=DAY_SECONDS,
+        )
+    ]
 
 
 def _events(settings: ObservabilitySettings) -> Sequence[Sequence[Widget]]:
@@ -278,7 +285,7 @@ def _events(settings: ObservabilitySettings) -> Sequence[Sequence[Widget]]:
                 period_seconds=HOUR_SECONDS // 2,
             ),
             Graph(
-                "Throttled attempts by service a minute, and of DynamoDB as it counts them at the right",
+                "Throttled attempts a minute; DynamoDB's own count at the right",
                 "Attempts",
                 [Search(THROTTLES, Dimension.SERVICE, "Sum")],
                 right=[

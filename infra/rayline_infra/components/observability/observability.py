@@ -21,7 +21,7 @@ class ObservabilityArgs:
 
     Attributes:
         trail_log_groups: log groups of the account's trail; none where the account has a trail of its own.
-        prices: what the pipeline's instances cost.
+        prices: what the pipeline's instances cost, where that is known.
     """
 
     names: EstateNames
@@ -30,7 +30,7 @@ class ObservabilityArgs:
     topics: Mapping[TopicKind, pulumi.Output[str]]
     service_log_groups: Sequence[str]
     trail_log_groups: Sequence[str]
-    prices: HourlyPrices
+    prices: HourlyPrices | None
 
 
 class Observability(pulumi.ComponentResource):

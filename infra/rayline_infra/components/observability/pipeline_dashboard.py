@@ -54,7 +54,7 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
         [AlarmStates("Alarms of the pipeline", ALARMS)],
         [
             Graph(
-                "Executions started, succeeded and failed, as SageMaker counts them",
+                "Executions started, succeeded and failed",
                 "Executions",
                 [
                     theirs(EXECUTIONS_STARTED, Place.PIPELINE, label="started"),
@@ -81,7 +81,7 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
                 highest=100,
             ),
             Graph(
-                "Trainings that we started, and executions that we saw end by outcome",
+                "Trainings started, and executions handled by outcome",
                 "Executions",
                 [
                     ours(TRAININGS_STARTED, label="started"),
@@ -131,8 +131,8 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
                 "Precision and recall by model",
                 "Share",
                 [
-                    Search(PRECISION, Dimension.MODEL, "Average"),
-                    Search(RECALL, Dimension.MODEL, "Average"),
+                    Search(PRECISION, Dimension.MODEL, "Average", "precision"),
+                    Search(RECALL, Dimension.MODEL, "Average", "recall"),
                 ],
                 period_seconds=DAY_SECONDS,
                 highest=1,
@@ -140,7 +140,10 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
             Graph(
                 "F1 and area under the ROC curve by model",
                 "Share",
-                [Search(F1, Dimension.MODEL, "Average"), Search(ROC_AUC, Dimension.MODEL, "Average")],
+                [
+                    Search(F1, Dimension.MODEL, "Average", "F1"),
+                    Search(ROC_AUC, Dimension.MODEL, "Average", "AUC"),
+                ],
                 period_seconds=DAY_SECONDS,
                 highest=1,
             ),
@@ -153,18 +156,18 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
                 period_seconds=60,
             ),
             Graph(
-                "Training jobs of the account: GPU, and its memory at the right (%)",
+                "Training jobs of the account: GPU and its memory (%)",
                 "Percent",
                 [Search(TRAINING_GPU, "Host", "Average")],
-                right=[Search(TRAINING_GPU_MEMORY, "Host", "Average")],
+                right=[Search(TRAINING_GPU_MEMORY, "Host", "Average", "memory,")],
                 right_unit="Percent",
                 period_seconds=60,
             ),
             Graph(
-                "Processing jobs of the account: CPU, and memory at the right (%)",
+                "Processing jobs of the account: CPU and memory (%)",
                 "Percent",
                 [Search(PROCESSING_CPU, "Host", "Average")],
-                right=[Search(PROCESSING_MEMORY, "Host", "Average")],
+                right=[Search(PROCESSING_MEMORY, "Host", "Average", "memory,")],
                 right_unit="Percent",
                 period_seconds=60,
             ),

@@ -1,26 +1,25 @@
-"""List prices of the instances that a training runs on, for the graph of what one costs."""
-
-from collections.abc import Mapping
+"""What the instances that a training runs on cost, for the graph of what one costs."""
 
 from rayline_infra.components.observability.dashboards import HourlyPrices
+from rayline_infra.costing.prices import load_prices
 from rayline_infra.settings import TrainingSettings
 
-# US dollars for an hour in us-east-1, November 2025 (Amazon SageMaker AI pricing).
-USD_AN_HOUR: Mapping[str, float] = {
-    "local": 0.0,
-    "ml.m5.large": 0.115,
-    "ml.m5.xlarge": 0.23,
-    "ml.m5.2xlarge": 0.461,
-    "ml.g4dn.xlarge": 0.736,
-    "ml.g5.xlarge": 1.408,
-    "ml.g5.2xlarge": 1.515,
-}
+# The one price file that there is; other regions differ by a few percent, and the graph's title says which it is.
+PRICED_REGION = "us-east-1"
+NOT_AWS = "local"
 
 
-def hourly_prices(training: TrainingSettings) -> HourlyPrices:
-    """Prices of the pipeline's default instances; one that is not listed counts nothing."""
-    return HourlyPrices(
-        processing=USD_AN_HOUR.get(training.processing_instance_type, 0.0),
-        training=USD_AN_HOUR.get(training.training_instance_type, 0.0),
-        evaluation=USD_AN_HOUR.get(training.evaluation_instance_type, 0.0),
-    )
+def hourly_prices(training: TrainingSettings) -> HourlyPrices | None:
+    """Prices of the pipeline's default instances; nothing where one of them is in no price file."""
+    listed = load_prices(PRICED_REGION).prices
+    found: list[float] = []
+    for kind in (
+        training.processing_instance_type,
+        training.training_instance_type,
+        training.evaluation_instance_type,
+    ):
+        if kind == NOT_AWS:
+            found.append(0.0)
+        elif price := listed.get(f"sagemaker.{kind}"):
+            found.append(price.usd)
+    return HourlyPrices(*found) if len(found) == 3 else None

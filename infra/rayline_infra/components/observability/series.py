@@ -112,11 +112,13 @@ class Search:
 
     Attributes:
         across: the dimension whose values are the lines.
+        label: what precedes the value in a legend, where a graph has several searches.
     """
 
     metric: Metric | AwsMetric
     across: str
     statistic: str
+    label: str = ""
 
     @property
     def places(self) -> frozenset[Place]:

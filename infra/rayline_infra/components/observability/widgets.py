@@ -195,8 +195,7 @@ def _entries(
         return
     if isinstance(each, Search):
         expression = each.expression(places, period_seconds)
-        # The legend names the dimension's value alone.
-        label = f"${{PROP('Dim.{each.across}')}}"
+        label = f"{each.label} ${{PROP('Dim.{each.across}')}}".lstrip()
         yield [{"expression": expression, "id": identity, "yAxis": side, "label": label}]
         return
     yield [{"expression": _renamed(each, identity), "id": identity, "yAxis": side, "label": each.label}]
