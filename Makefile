@@ -47,7 +47,7 @@ imports: setup  ## the rules of who may import whom
 	$(call say,import-linter)
 	$(BIN)/lint-imports
 
-tests: setup  ## the tests alone; PYTEST_ARGS passes options on
+tests: setup $(SCANNER)  ## the tests alone; PYTEST_ARGS passes options on
 	$(call say,tests; real images from $${RAYLINE_DATA:-../shared/data})
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 

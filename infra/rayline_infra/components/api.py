@@ -17,6 +17,7 @@ from rayline_infra.components.services import (
 )
 from rayline_infra.components.sign_in import SignIn
 from rayline_infra.components.tasks import TaskArgs, TaskRoles, TaskSize, declare_task
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import ApiSettings
 
 # Its own certificate, since the network between load balancer and tasks carries what may name patients.
@@ -28,6 +29,15 @@ CPU_PERCENT = 60.0
 REQUESTS_PER_TASK_AND_MINUTE = 1000.0
 ACCESS_LOG_PREFIX = "load-balancer"
 CONNECTION_LOG_PREFIX = "load-balancer-connections"
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_150",
+        "api-balancer",
+        "is destroyed and made again",
+        stacks=("dev", "local"),
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ SCANNER_EXEMPTIONS = (
         "gateway-balancer",
         "a network load balancer logs TLS listeners only, and TCP is passed through; flow logs have it",
     ),
+    ScannerExemption(
+        "CKV_AWS_150", "gateway-balancer", "is destroyed and made again", stacks=("dev", "local")
+    ),
 )
 
 
@@ -134,7 +137,7 @@ class Gateway(pulumi.ComponentResource):
                 log_days=args.log_days,
                 environment={**args.environment, **self._dimse()},
                 ports=[args.gateway.port],
-                health_command=["rayline", "health"] if args.health_port else (),
+                health_command=["rayline", "dimse", "health"] if args.health_port else (),
                 collector_image=args.collector_image,
             ),
             self,

@@ -1,6 +1,7 @@
 """The resource graph as Terraform would show it: ``terraform show -json`` of a plan that creates everything."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rayline_infra.policies.graph import Graph, Resource
@@ -14,11 +15,11 @@ _REFERRED_BY = ("id", "arn", "name", "bucket", "url", "keyId", "domain")
 def terraform_plan(graph: Graph) -> dict[str, Any]:
     """A plan of the graph's AWS resources, with the references between them that a scanner follows."""
     declared = [each for each in graph.resources if each.type.startswith("aws:")]
-    addresses = _addresses(declared)
+    referred = _referred(declared)
     planned, configured = [], []
     for resource in declared:
         values = _values(terraform_type(resource.type), resource.inputs)
-        references = _references(resource, values, addresses)
+        references = _references(resource, values, referred)
         configured.append(
             {**_head(resource), "expressions": {key: {"references": to} for key, to in references.items()}}
         )
@@ -55,18 +56,27 @@ def _head(resource: Resource | Mapping[str, Any]) -> dict[str, Any]:
     return {key: resource[key] for key in ("address", "mode", "type", "name")}
 
 
-def _addresses(resources: Iterable[Resource]) -> dict[str, str]:
-    """What stands for a resource wherever it is named, with the expression that refers to it."""
-    found: dict[str, str] = {}
+@dataclass(frozen=True)
+class _Referred:
+    """What may be meant by a value: an output of a resource."""
+
+    urn: str
+    expression: str
+
+
+def _referred(resources: Iterable[Resource]) -> dict[str, list[_Referred]]:
+    """What stands for a resource wherever it is named; several resources may bear one name."""
+    found: dict[str, list[_Referred]] = {}
     for resource in resources:
         facts = {**resource.outputs, "id": resource.id}
         for output in _REFERRED_BY:
             value = facts.get(output)
             if isinstance(value, str) and value and _tells(resource, output):
-                found.setdefault(value, f"{address(resource)}.{output}")
+                meant = _Referred(resource.urn, f"{address(resource)}.{output}")
+                found.setdefault(value, []).append(meant)
                 if resource.type == "aws:cloudwatch/logGroup:LogGroup" and output == "arn":
                     # Some services name the streams of a group.
-                    found.setdefault(f"{value}:*", f"{address(resource)}.{output}")
+                    found.setdefault(f"{value}:*", []).append(meant)
     return found
 
 
@@ -76,16 +86,23 @@ def _tells(resource: Resource, output: str) -> bool:
 
 
 def _references(
-    resource: Resource, values: Mapping[str, Any], addresses: Mapping[str, str]
+    resource: Resource, values: Mapping[str, Any], referred: Mapping[str, list[_Referred]]
 ) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    own = address(resource)
     for key, value in values.items():
-        named = [addresses[text] for text in _texts(value) if text in addresses]
-        others = [each for each in named if not each.startswith(f"{own}.")]
-        if others:
-            found[key] = [text for each in others for text in (each, each.rpartition(".")[0])]
+        named = [each for text in _texts(value) for each in _meant(resource, referred.get(text, []))]
+        if named:
+            found[key] = [text for each in named for text in (each, each.rpartition(".")[0])]
     return found
+
+
+def _meant(resource: Resource, candidates: list[_Referred]) -> list[str]:
+    others = [each for each in candidates if each.urn != resource.urn]
+    # The program says what a resource depends on; a name that it wrote itself is taken for its only bearer's.
+    depended_on = [each for each in others if each.urn in resource.dependencies]
+    bearers = {each.urn for each in others}
+    chosen = depended_on or (others if len(bearers) == 1 else [])
+    return [each.expression for each in chosen[:1]]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -4,6 +4,15 @@ import pulumi
 import pulumi_aws as aws
 
 from rayline.names import EstateNames
+from rayline_infra.scanning.exemptions import ScannerExemption
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV2_AWS_3",
+        "detector",
+        "an organisation's delegated administrator enables accounts; a stack enables its own",
+    ),
+)
 
 
 class GuardDuty(pulumi.ComponentResource):

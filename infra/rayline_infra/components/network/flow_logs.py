@@ -4,8 +4,18 @@ import pulumi
 import pulumi_aws as aws
 
 from rayline.names import EstateNames
+from rayline_infra.scanning.exemptions import ScannerExemption
 
 SECONDS_PER_RECORD = 60
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_338",
+        "flow-logs",
+        "tells of made-up images only, and is needed for days",
+        stacks=("dev", "local"),
+    ),
+)
 
 
 def declare_flow_logs(
