@@ -9,6 +9,7 @@ from rayline_infra.policies.roles.pieces import (
     list_buckets,
     on_executions,
     on_image_sets,
+    on_model_packages,
     read_objects,
     read_quarantine,
     use_keys,
@@ -52,6 +53,7 @@ def operator(names: EstateNames, granted: Granted) -> list[Statement]:
         in_datastore("FindImageSets", granted, "SearchImageSets"),
         on_image_sets("ReadImageSets", granted, "GetImageSetMetadata"),
         on_executions("FollowExecutions", names, "DescribePipelineExecution", "ListPipelineExecutionSteps"),
+        on_model_packages("ReadModels", names, "DescribeModelPackage"),
         Statement(
             sid="SeeQueue",
             actions=("sqs:GetQueueAttributes",),
