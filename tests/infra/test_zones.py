@@ -11,7 +11,7 @@ from rayline_infra.policies.graph import Graph
 BUCKETS = ("uploads", "quarantine", "archive", "imports", "preprocessed", "models", "reports")
 ROLES = (
     "processor", "api", "gateway", "execution", "import", "training", "operator", "reviewer", "uploader",
-    "replication-identified", "replication-deidentified",
+    "replication-identified", "replication-deidentified", "endpoint",
 )  # fmt: skip
 # A key in each bucket that the role in question would want.
 SAMPLE_KEYS = {
@@ -24,6 +24,7 @@ SAMPLE_KEYS = {
     "reports": "evaluations/e1/report.html",
 }
 MAY_READ: dict[str, set[str]] = {
+    "endpoint": {"models"},
     "processor": {"uploads", "quarantine", "imports", "preprocessed", "reports"},
     "api": {"quarantine"},
     "gateway": set(),
@@ -37,6 +38,7 @@ MAY_READ: dict[str, set[str]] = {
     "replication-deidentified": set(),
 }
 MAY_WRITE: dict[str, set[str]] = {
+    "endpoint": set(),
     "processor": {"quarantine", "imports"},
     "api": set(),
     "gateway": {"uploads"},
@@ -59,7 +61,7 @@ MAY_DECRYPT = {
         "uploader",
         "replication-identified",
     },
-    "deidentified": {"processor", "import", "training", "operator", "replication-deidentified"},
+    "deidentified": {"processor", "import", "training", "endpoint", "operator", "replication-deidentified"},
     "tracking": {"processor", "api", "operator"},
     "logs": set(),
     "secrets": {"execution"},
