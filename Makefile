@@ -12,7 +12,7 @@ STACK := dev
 SCANNER := build/checkov/bin/checkov
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo chaos test lint types imports tests check scan deploy destroy bench fuzz check-data clean images-check
+.PHONY: help setup demo chaos test lint types imports tests grants check scan deploy destroy bench fuzz check-data clean images-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -49,9 +49,14 @@ imports: setup  ## the rules of who may import whom
 
 tests: setup $(SCANNER)  ## the tests alone; PYTEST_ARGS passes options on
 	$(call say,tests; real images from $${RAYLINE_DATA:-../shared/data})
+	rm -rf build/grants
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
-test: lint types imports tests  ## everything that CI runs
+grants: setup  ## hold what the roles are granted against what all end-to-end tests have used; after `make tests`
+	$(call say,least privilege)
+	$(BIN)/rayline local grants --observed build/grants --check
+
+test: lint types imports tests grants  ## everything that CI runs
 
 check: setup  ## hold a stack against every control, without an account; STACK=prod
 	$(BIN)/rayline check --stack $(STACK)
