@@ -1,17 +1,12 @@
 """Commands that whoever runs a stack needs after an update, ready to be typed."""
 
+import shlex
+
 import pulumi
 
 from rayline.names import EstateNames, RepositoryKind, ServiceKind
+from rayline_infra.deploying.images import MADE_FROM, Image, build_command
 from rayline_infra.settings import StackSettings
-
-COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector"
-OURS: dict[RepositoryKind, str] = {
-    "processor": "processor/Dockerfile --target processor",
-    "api": "processor/Dockerfile --target api",
-    "gateway": "processor/Dockerfile --target gateway",
-    "training": "training/Dockerfile",
-}
 
 
 def instructions(
@@ -49,13 +44,11 @@ def instructions(
             ' --username "$PERSON" --group-name radiologist',
         ),
     }  # fmt: skip
-    for kind, file in OURS.items():
-        image = f"{names.repository_url(kind)}:{tags[kind]}"
-        found[f"push_{kind}"] = f"docker build --file {file} --tag {image} . && docker push {image}"
-    if tag := settings.processor.collector_image_tag:
-        # With the index and so the digest that AWS published; `docker push` would make another.
-        mirrored = f"{names.repository_url('collector')}:{tag}"
-        found["mirror_collector"] = f"docker buildx imagetools create --tag {mirrored} {COLLECTOR}:{tag}"
+    if settings.processor.collector_image_tag:
+        tags["collector"] = settings.processor.collector_image_tag
+    for kind, tag in tags.items():
+        image = Image(names.repository(kind), names.repository_url(kind), tag)
+        found[f"push_{kind}"] = shlex.join(build_command(image, kind, MADE_FROM))
     return found
 
 

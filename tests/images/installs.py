@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 IMAGES = {
     "processor": ("processor/Dockerfile", [["rayline", "process"], ["rayline", "health"]]),
     "api": ("processor/Dockerfile", [["rayline", "api", "serve"], ["rayline", "api", "health"]]),
-    "gateway": ("processor/Dockerfile", [["rayline", "dimse", "serve"], ["rayline", "health"]]),
+    "gateway": ("processor/Dockerfile", [["rayline", "dimse", "serve"], ["rayline", "dimse", "health"]]),
     "training": ("training/Dockerfile", [["python", "-m", "rayline_training"]]),
 }
 ENVIRONMENT_STAGE = {"training": "environment"}

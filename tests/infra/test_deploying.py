@@ -24,6 +24,8 @@ class FakeAccount:
     number: str = "999999999999"
     images: set[tuple[str, str]] = field(default_factory=set)
     valued: set[str] = field(default_factory=set)
+    sign_in_keys: dict[str, str] = field(default_factory=dict)
+    restarted: list[tuple[str, str]] = field(default_factory=list)
 
     def account_id(self) -> str:
         return self.number
@@ -39,6 +41,14 @@ class FakeAccount:
             return False
         self.valued.add(secret_name)
         return True
+
+    def give_sign_in_keys(self, user_pool: str, parameter: str) -> bool:
+        changed = self.sign_in_keys.get(parameter) != user_pool
+        self.sign_in_keys[parameter] = user_pool
+        return changed
+
+    def restart(self, cluster: str, service: str) -> None:
+        self.restarted.append((cluster, service))
 
 
 @dataclass
@@ -140,6 +150,8 @@ def test_images_and_keys_are_there_before_the_tasks_that_need_them(prod: Graph) 
     assert last == ["pulumi", "up", "--stack", "prod", "--yes"]
     assert account.images == {(each.repository, each.tag) for each in wanted(prod)}
     assert account.valued == {"rayline/prod/tracking", "rayline/prod/deid"}
+    assert account.sign_in_keys == {"/rayline/prod/sign-in-keys": "rayline-prod"}
+    assert account.restarted == [("rayline-prod", "rayline-prod-api")]
     # The password goes in by standard input: a command line is seen by every process of the machine.
     assert programs.given[1] == PASSWORD
     assert not any(PASSWORD in part for command in programs.commands for part in command)
@@ -176,7 +188,7 @@ def test_what_comes_first_brings_all_that_it_needs_and_no_task(prod: Graph) -> N
 
 def test_a_run_that_broke_off_goes_on_where_it_was(prod: Graph) -> None:
     account = FakeAccount()
-    broken = FakePrograms(account, breaking="training")
+    broken = FakePrograms(account, breaking="training/Dockerfile")
     with pytest.raises(ConfigurationError):
         deploy(prod, account, broken, MADE_FROM, lambda _: None, confirmed=True)
     done = set(account.images)

@@ -201,11 +201,7 @@ def test_an_incomplete_environment_is_refused() -> None:
 def test_every_service_is_private_checked_and_rolled_back(graph: Graph) -> None:
     services = {each.name.removesuffix("-service"): each for each in graph.of_type(SERVICE)}
     assert set(services) == set(KINDS)
-    private = {
-        each.id
-        for each in graph.of_type("aws:ec2/subnet:Subnet")
-        if each.name.startswith("private-")
-    }
+    private = {each.id for each in graph.of_type("aws:ec2/subnet:Subnet") if each.name.startswith("private-")}
     for kind, service in services.items():
         inputs = service.inputs
         assert inputs["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
@@ -630,4 +626,4 @@ def test_people_are_told_where_to_go_and_what_to_type(graph: Graph) -> None:
     assert {f"push_{kind}" for kind in ("processor", "api", "gateway", "training")} <= set(commands)
     assert outputs["user_pool_id"] in commands["put_sign_in_keys"]
     assert f"/rayline/{graph.stack}/sign-in-keys" in commands["put_sign_in_keys"]
-    assert ("mirror_collector" in commands) == (graph.stack != "local")
+    assert ("push_collector" in commands) == (graph.stack != "local")

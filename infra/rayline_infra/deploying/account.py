@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import urllib.request
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rayline.errors import ConfigurationError
 
 KEY_BYTES = 32
+KEYS_SECONDS = 10.0
 NO_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
@@ -40,6 +42,14 @@ class Account(Protocol):
 
     def give_key(self, secret_name: str) -> bool:
         """Give a secret without a value a random key; whether it had none."""
+        ...
+
+    def give_sign_in_keys(self, user_pool: str, parameter: str) -> bool:
+        """Put the public keys of a user pool, by its name, into an SSM parameter; whether it held others."""
+        ...
+
+    def restart(self, cluster: str, service: str) -> None:
+        """Have ECS replace the tasks of a service, one after the other."""
         ...
 
 
@@ -78,6 +88,30 @@ class AwsAccount:
             return False
         client.put_secret_value(SecretId=secret_name, SecretString=secrets.token_hex(KEY_BYTES))
         return True
+
+    def give_sign_in_keys(self, user_pool: str, parameter: str) -> bool:
+        pages = self._client("cognito-idp").get_paginator("list_user_pools").paginate(MaxResults=60)
+        pools = [pool["Id"] for page in pages for pool in page["UserPools"] if pool["Name"] == user_pool]
+        if len(pools) != 1:
+            raise ConfigurationError(
+                f"the account has {len(pools)} user pools named {user_pool}; leave the stack's own"
+            )
+        url = (
+            f"https://cognito-idp.{self._session.region_name}.amazonaws.com/{pools[0]}/.well-known/jwks.json"
+        )
+        try:
+            with urllib.request.urlopen(url, timeout=KEYS_SECONDS) as answer:
+                keys = answer.read().decode("ascii")
+        except OSError as error:
+            raise ConfigurationError(f"the user pool's keys cannot be fetched from {url}") from error
+        client = self._client("ssm")
+        if client.get_parameter(Name=parameter)["Parameter"]["Value"] == keys:
+            return False
+        client.put_parameter(Name=parameter, Value=keys, Overwrite=True)
+        return True
+
+    def restart(self, cluster: str, service: str) -> None:
+        self._client("ecs").update_service(cluster=cluster, service=service, forceNewDeployment=True)
 
     def _client(self, service: str) -> Any:
         return self._session.client(service)  # type: ignore[call-overload]

@@ -11,12 +11,14 @@ REPOSITORY = "aws:ecr/repository:Repository"
 TASK_DEFINITION = "aws:ecs/taskDefinition:TaskDefinition"
 PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 PLATFORM = "linux/amd64"
-# By repository kind: what `docker buildx build` takes, or an address that is copied as it is.
+# By repository kind: what `docker buildx build` takes, or the repository that the same tag is copied from.
 MADE_FROM: Mapping[str, Sequence[str]] = {
     "processor": ("--file", "processor/Dockerfile", "--target", "processor"),
     "api": ("--file", "processor/Dockerfile", "--target", "api"),
     "gateway": ("--file", "processor/Dockerfile", "--target", "gateway"),
     "training": ("--file", "training/Dockerfile"),
+    # With the index, and so the digest, that AWS published.
+    "collector": ("copy", "public.ecr.aws/aws-observability/aws-otel-collector"),
 }
 
 
@@ -50,7 +52,15 @@ def build_command(image: Image, kind: str, made_from: Mapping[str, Sequence[str]
     """The command that builds an image, or copies one that others make, and pushes it."""
     source = made_from[kind]
     if source[0] == "copy":
-        return ["docker", "buildx", "imagetools", "create", "--tag", image.address, source[1]]
+        return [
+            "docker",
+            "buildx",
+            "imagetools",
+            "create",
+            "--tag",
+            image.address,
+            f"{source[1]}:{image.tag}",
+        ]
     return [
         "docker", "buildx", "build", "--platform", PLATFORM, "--push", "--tag", image.address, *source, ".",
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from rayline_infra.deploying.images import REPOSITORY, build_command, wanted
 from rayline_infra.deploying.programs import Programs
 from rayline_infra.policies.graph import Graph
 
+USER_POOL = "aws:cognito/userPool:UserPool"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a resource type
 PROVIDERS = "pulumi:providers:"
 Report = Callable[[str], None]
@@ -28,7 +29,7 @@ def deploy(
     Tasks start only when their images and keys are there, so registries and secrets come first.
 
     Args:
-        made_from: by repository kind, what `docker buildx build` takes, or ``("copy", <address>)``.
+        made_from: by repository kind, what `docker buildx build` takes, or ``("copy", <repository>)``.
         confirmed: do not ask before each update.
 
     Raises:
@@ -42,6 +43,7 @@ def deploy(
     _draw_keys(graph, account, report)
     report("everything else")
     programs.run(_up(stack, confirmed))
+    _give_sign_in_keys(graph, account, report)
 
 
 def with_needed(graph: Graph, urns: Sequence[str]) -> list[str]:
@@ -93,6 +95,17 @@ def _push_images(
     for image in missing:
         report(f"image {image.address}")
         programs.run(build_command(image, image.repository.removeprefix(prefix), made_from))
+
+
+def _give_sign_in_keys(graph: Graph, account: Account, report: Report) -> None:
+    """Hand the API its user pool's public keys, which it cannot fetch, and start it again where they are new."""
+    for pool in graph.of_type(USER_POOL):
+        parameter = graph.named("aws:ssm/parameter:Parameter", "sign-in-keys")
+        service = graph.named("aws:ecs/service:Service", "api-service")
+        cluster = str(service.inputs["cluster"]).rpartition("/")[2]
+        if account.give_sign_in_keys(str(pool.inputs["name"]), str(parameter.inputs["name"])):
+            account.restart(cluster, str(service.inputs["name"]))
+            report("gave the API its user pool's keys, and started it again")
 
 
 def _draw_keys(graph: Graph, account: Account, report: Report) -> None:
