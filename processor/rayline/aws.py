@@ -22,6 +22,7 @@ from botocore.exceptions import (
 from rayline.dynamodb import CONDITION_FAILED, cancellation_codes
 from rayline.observability.calls import MeasuredCalls
 from rayline.observability.meter import Meter
+from rayline.observability.traces import Traces
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -90,12 +91,21 @@ class Clients:
 
     Args:
         meter: takes in what every call is measured by; none is where nobody would read it.
+        traces: where every call is a span, if it is part of a trace.
     """
 
-    def __init__(self, session: boto3.Session | None = None, *, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        session: boto3.Session | None = None,
+        *,
+        meter: Meter | None = None,
+        traces: Traces | None = None,
+    ) -> None:
         self._session = session or boto3.Session()
         if meter is not None:
             MeasuredCalls(meter).install(self._session.events)
+        if traces is not None:
+            traces.install(self._session.events)
 
     @cached_property
     def s3(self) -> "S3Client":

@@ -35,6 +35,7 @@ from rayline.memory import memory_limit
 from rayline.observability.logs import failure_fields
 from rayline.observability.meter import Meter
 from rayline.observability.metrics import CONNECTION_ERRORS
+from rayline.observability.traces import Traces, Untraced
 from rayline.plugin import Approval, Destination, Evaluation, Rejection
 from rayline.recorder import QUICK_SECONDS, Recorder
 from rayline.watch import Holding, Watch
@@ -106,6 +107,7 @@ class Dispatcher:
         clock: Callable[[], datetime],
         watch: Watch,
         meter: Meter,
+        traces: Traces | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._jitter = jitter
@@ -117,6 +119,7 @@ class Dispatcher:
         self._clock = clock
         self._watch = watch
         self._meter = meter
+        self._traces = traces or Untraced()
         self._held: tuple[EventIdentity, frozenset[str], str] | None = None
         self._ahead: dict[EventIdentity, _Ahead] = {}
         self._states: Mapping[str, EffectState] = {}
@@ -449,6 +452,10 @@ class Dispatcher:
         policy = implementation.policy
         try:
             with (
+                self._traces.span(
+                    f"{implementation.hook} {implementation.plugin}",
+                    {"rayline.hook": implementation.hook, "rayline.plugin": implementation.plugin},
+                ),
                 self._watch.calling(implementation.effect, policy.timeout_seconds),
                 memory_limit(policy.memory_mb),
             ):

@@ -133,7 +133,9 @@ class MessageHandler:
             return DELETE if again is None else Disposition("postpone", again)
         identity = known[1] if known else event_identity(message, self._runtime.services.keyed_hash)
         with structlog.contextvars.bound_contextvars(kind=message.kind, identity=identity):
-            outcome = self._runtime.dispatcher.observe(message, identity, self._recorder)
+            attributes = {"rayline.event": message.kind, "rayline.identity": identity}
+            with self._runtime.services.traces.span("dispatch", attributes):
+                outcome = self._runtime.dispatcher.observe(message, identity, self._recorder)
             disposition = self._disposition(outcome, receive_count)
             if disposition.action == "dead_letter":
                 assert disposition.failure is not None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rayline.aws import MAX_DELAY_SECONDS
+from rayline.observability.traces import Traces, Untraced, trace_header
 from rayline.watch import MessageInHand
 
 if TYPE_CHECKING:
@@ -34,7 +35,14 @@ class DeadLetter:
 class MessageQueue:
     """The event queue, as workers and their supervisor use it."""
 
-    def __init__(self, sqs: "SQSClient", queue_url: str, dead_letter_queue_url: str) -> None:
+    def __init__(
+        self,
+        sqs: "SQSClient",
+        queue_url: str,
+        dead_letter_queue_url: str,
+        traces: Traces | None = None,
+    ) -> None:
+        self._traces = traces or Untraced()
         self._sqs = sqs
         self._queue_url = queue_url
         self._dead_letter_queue_url = dead_letter_queue_url
@@ -46,7 +54,11 @@ class MessageQueue:
             MaxNumberOfMessages=most,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=visibility_seconds,
-            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            MessageSystemAttributeNames=[
+                "ApproximateReceiveCount",
+                "SentTimestamp",
+                "AWSTraceHeader",
+            ],
         )
         return response.get("Messages", [])
 
@@ -75,11 +87,18 @@ class MessageQueue:
 
     def put_back(self, message: MessageInHand, seconds: float = 0.0) -> None:
         """Replace a message by a delayed copy without receipts. The copy is there before the original goes."""
-        self._sqs.send_message(
-            QueueUrl=self._queue_url,
-            MessageBody=message.body,
-            DelaySeconds=min(MAX_DELAY_SECONDS, max(0, round(seconds))),
-        )
+        delay = min(MAX_DELAY_SECONDS, max(0, round(seconds)))
+        header = trace_header(message.traceparent or self._traces.traceparent())
+        if header:
+            # So that all attempts are one trace.
+            self._sqs.send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=message.body,
+                DelaySeconds=delay,
+                MessageSystemAttributes={"AWSTraceHeader": {"DataType": "String", "StringValue": header}},
+            )
+        else:
+            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=message.body, DelaySeconds=delay)
         self.delete(message)
 
     def dead_letter(self, message: MessageInHand, why: DeadLetter) -> None:

@@ -27,10 +27,12 @@ from rayline.dynamodb import (
     to_attributes,
 )
 from rayline.observability.logs import failure_fields
+from rayline.observability.traces import Traces, Untraced, trace_header
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SHARDS = 4
 _TRAIL = timedelta(days=30)
@@ -45,6 +47,7 @@ class OutboxEntry:
 
     Attributes:
         key: key of the item that carries the entry; empty for an item of its own.
+        traceparent: of the span that wrote it, where there is one.
     """
 
     entry_id: str
@@ -52,6 +55,7 @@ class OutboxEntry:
     detail_type: str
     details: tuple[Mapping[str, Any], ...]
     key: str = ""
+    traceparent: str = ""
 
     @classmethod
     def new(cls, source: str, detail_type: str, *details: Mapping[str, Any]) -> "OutboxEntry":
@@ -79,18 +83,22 @@ class Outbox:
         table: str,
         event_bus: str,
         clock: Callable[[], datetime],
+        traces: Traces | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._events = events
         self._table = table
         self._event_bus = event_bus
         self._clock = clock
+        self._traces = traces or Untraced()
         #: Age of the oldest entry that the last :meth:`drain` found left behind; 0 where there was none.
         self.lag_seconds = 0.0
 
     def fields(self, entry: OutboxEntry) -> Item:
         """The attributes that an entry adds to the item which carries it, in the write of that item."""
+        traceparent = self._traces.traceparent()
         return {
+            **({"traceparent": traceparent} if traceparent else {}),
             "entry_id": entry.entry_id,
             "source": entry.source,
             "detail_type": entry.detail_type,
@@ -126,17 +134,7 @@ class Outbox:
     def _put_events(self, chunk: Sequence[tuple[OutboxEntry, Mapping[str, Any]]]) -> list[bool]:
         """Send details. Returns which of them EventBridge took; the others leave with a later drain."""
         try:
-            response = self._events.put_events(
-                Entries=[
-                    {
-                        "EventBusName": self._event_bus,
-                        "Source": entry.source,
-                        "DetailType": entry.detail_type,
-                        "Detail": json.dumps(detail, sort_keys=True),
-                    }
-                    for entry, detail in chunk
-                ]
-            )
+            response = self._events.put_events(Entries=[self._entry(*each) for each in chunk])
         except (BotoCoreError, ClientError) as error:
             _log.warning("outbox_not_sent", **failure_fields(error))
             return [False] * len(chunk)
@@ -145,6 +143,19 @@ class Outbox:
             if answer.get("ErrorCode"):
                 _log.warning("outbox_entry_refused", error_code=answer["ErrorCode"], entry_id=entry.entry_id)
         return [not answer.get("ErrorCode") for answer in response["Entries"]]
+
+    def _entry(self, entry: OutboxEntry, detail: Mapping[str, Any]) -> "PutEventsRequestEntryTypeDef":
+        sent: PutEventsRequestEntryTypeDef = {
+            "EventBusName": self._event_bus,
+            "Source": entry.source,
+            "DetailType": entry.detail_type,
+            "Detail": json.dumps(detail, sort_keys=True),
+        }
+        # EventBridge hands it on, so whoever handles the event finds the span that brought it about.
+        header = trace_header(entry.traceparent or self._traces.traceparent())
+        if header:
+            sent["TraceHeader"] = header
+        return sent
 
     def _mark_sent(self, entry: OutboxEntry) -> None:
         """Take an entry off the index of those to send; without its details, it stays a while as a trail."""
@@ -198,6 +209,10 @@ def _text(details: Iterable[Mapping[str, Any]]) -> str:
 
 def _entry(item: Item) -> OutboxEntry:
     entry = OutboxEntry(
-        item["entry_id"], item["source"], item["detail_type"], tuple(json.loads(item["details"]))
+        item["entry_id"],
+        item["source"],
+        item["detail_type"],
+        tuple(json.loads(item["details"])),
+        traceparent=item.get("traceparent", ""),
     )
     return entry if item["pk"] == entry.item_key else entry.carried_by(item["pk"])

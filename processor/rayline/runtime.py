@@ -16,6 +16,7 @@ from rayline.healthimaging.reader import FrameReader
 from rayline.imports import ImportBatches
 from rayline.instances import InstanceLedger
 from rayline.observability.meter import Meter
+from rayline.observability.traces import Traces, Untraced
 from rayline.outbox import Outbox
 from rayline.profile import SiteProfile, load_profile
 from rayline.quarantine import Quarantine
@@ -91,18 +92,21 @@ def build_runtime(
     owner: str,
     clock: Callable[[], datetime] = utc_now,
     meter: Meter | None = None,
+    traces: Traces | None = None,
 ) -> Runtime:
     """Wire one worker.
 
     Args:
         owner: name of the worker, unique among all that run.
         meter: default one of its own.
+        traces: default none.
 
     Raises:
         ConfigurationError: the site profile, a plugin or a secret is missing or wrong.
     """
     profile = load_profile(settings.site_profile)
     meter = meter or Meter(settings.site, clock=clock)
+    traces = traces or Untraced()
     keyed_hash = KeyedHash.from_secrets(dict(secrets))
     ledger = InstanceLedger(
         clients.dynamodb,
@@ -117,6 +121,7 @@ def build_runtime(
         table=settings.image_tracking_table,
         event_bus=settings.event_bus,
         clock=clock,
+        traces=traces,
     )
     dispatchers: list[Dispatcher] = []
 
@@ -136,6 +141,7 @@ def build_runtime(
         studies=Studies(clients, settings, ledger, outbox, keyed_hash=keyed_hash, clock=clock),
         frames=FrameReader(clients.medical_imaging, meter=meter),
         meter=meter,
+        traces=traces,
         hooks=hooks,
     )
     registry = build_registry(profile, services)
@@ -155,6 +161,7 @@ def build_runtime(
         clock=clock,
         watch=watch,
         meter=meter,
+        traces=traces,
     )
     dispatchers.append(dispatcher)
     return Runtime(services, effects, registry, dispatcher)

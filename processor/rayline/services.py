@@ -13,6 +13,7 @@ from rayline.healthimaging.reader import FrameReader
 from rayline.imports import ImportBatches
 from rayline.instances import InstanceLedger
 from rayline.observability.meter import Meter
+from rayline.observability.traces import Traces
 from rayline.outbox import Outbox
 from rayline.plugin import Approval, Evaluation, Rejection
 from rayline.profile import SiteProfile
@@ -53,4 +54,5 @@ class Services:
     studies: Studies
     frames: FrameReader
     meter: Meter
+    traces: Traces
     hooks: Callable[[], Hooks]

@@ -94,6 +94,11 @@ def load_settings(**overrides: Any) -> Settings:
         ) from None
 
 
+def traces_endpoint() -> str | None:
+    """Where an OpenTelemetry collector takes traces, if one does; OpenTelemetry's own variable."""
+    return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
+
+
 def load_secrets() -> dict[str, SecretStr]:
     """Secrets by lower-case name, as ECS injects them: ``RAYLINE_SECRET_DEID`` becomes ``deid``."""
     return {

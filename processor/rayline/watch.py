@@ -17,6 +17,7 @@ class MessageInHand:
 
     Attributes:
         sent_at: when it was sent, in seconds of the epoch by SQS's clock.
+        traceparent: of the span that sent it, where that is known.
     """
 
     message_id: str
@@ -24,6 +25,7 @@ class MessageInHand:
     receive_count: int
     body: str = field(repr=False)
     sent_at: float | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True)

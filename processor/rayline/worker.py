@@ -24,9 +24,10 @@ from rayline.observability.consumption import Consumption, Timing
 from rayline.observability.logs import configure_logs, failure_fields
 from rayline.observability.meter import Meter
 from rayline.observability.metrics import OUTBOX_LAG
+from rayline.observability.traces import open_traces, traceparent_of
 from rayline.recorder import Recorder
 from rayline.runtime import Runtime, build_runtime
-from rayline.settings import Settings
+from rayline.settings import Settings, traces_endpoint
 from rayline.watch import MessageInHand, PipeWatch
 
 if TYPE_CHECKING:
@@ -63,11 +64,15 @@ class Worker:
         self._handler = MessageHandler(runtime, recorder=self._recorder)
         self._meter = runtime.services.meter
         self._consumption = Consumption(self._meter)
+        self._traces = runtime.services.traces
         self._watch = watch
         self._settings = runtime.services.settings
         self._batches = runtime.services.batches
         self._queue = MessageQueue(
-            runtime.services.clients.sqs, self._settings.queue_url, self._settings.dead_letter_queue_url
+            runtime.services.clients.sqs,
+            self._settings.queue_url,
+            self._settings.dead_letter_queue_url,
+            runtime.services.traces,
         )
         self._monotonic = monotonic
         self._brake = Brake(monotonic)
@@ -140,7 +145,12 @@ class Worker:
     def _handle_all(self, messages: "list[MessageTypeDef]") -> None:
         received = [
             MessageInHand(
-                each["MessageId"], each["ReceiptHandle"], _receive_count(each), each["Body"], _sent_at(each)
+                each["MessageId"],
+                each["ReceiptHandle"],
+                _receive_count(each),
+                each["Body"],
+                _sent_at(each),
+                traceparent_of(each.get("Attributes", {}).get("AWSTraceHeader", "")),
             )
             for each in messages
         ]
@@ -166,13 +176,21 @@ class Worker:
         now = self._runtime.services.clock().timestamp()
         waited = None if message.sent_at is None else max(0.0, now - message.sent_at)
         started = self._monotonic()
-        disposition = self._handler.handle(message.body, message.receive_count)
-        timing = Timing(waited, self._monotonic() - started)
-        if disposition.action == "delete":
-            self._finished.append((message, disposition, timing))
-        else:
-            self._settle_as(message, disposition)
-            self._consumption.ended(disposition.event, timing, failed=disposition.failed)
+        attributes: dict[str, str | int] = {
+            "messaging.system": "aws_sqs",
+            "rayline.receive_count": message.receive_count,
+        }
+        with self._traces.span("consume", attributes, parent=message.traceparent) as span:
+            disposition = self._handler.handle(message.body, message.receive_count)
+            timing = Timing(waited, self._monotonic() - started)
+            if disposition.event is not None:
+                event = disposition.event
+                span.note({"rayline.event": event.kind, "rayline.outcome": event.outcome.value})
+            if disposition.action == "delete":
+                self._finished.append((message, disposition, timing))
+            else:
+                self._settle_as(message, disposition)
+                self._consumption.ended(disposition.event, timing, failed=disposition.failed)
         self._note(failed=disposition.failed)
         if self._runtime.dispatcher.worn_out:
             self.stop()
@@ -305,15 +323,23 @@ def run_worker(
     watch = PipeWatch(pipe, CallBoard(board, time.monotonic))
     try:
         meter = Meter(settings.site)
-        clients = Clients(meter=meter)
-        runtime = build_runtime(settings, secrets, clients=clients, watch=watch, owner=name, meter=meter)
+        traces = open_traces("processor", settings.site, traces_endpoint())
+        runtime = build_runtime(
+            settings,
+            secrets,
+            clients=Clients(meter=meter, traces=traces),
+            watch=watch,
+            owner=name,
+            meter=meter,
+            traces=traces,
+        )
         worker = Worker(runtime, watch)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             worker.stop()
 
         signal.signal(signal.SIGTERM, stop)
-        with meter.publishing():
+        with meter.publishing(), traces.exporting():
             worker.run()
     except Exception as error:
         # A traceback could quote a patient's data.

@@ -18,6 +18,7 @@ from support.manual_clock import ManualClock
 
 from rayline.aws import Clients
 from rayline.call_board import BOARD_BYTES, CallBoard
+from rayline.observability.traces import Traces
 from rayline.runtime import build_runtime
 from rayline.settings import Settings
 from rayline.supervisor import Supervisor, _WorkerState
@@ -224,6 +225,7 @@ class World:
     secrets: Mapping[str, SecretStr]
     clients: Callable[[Steps], Clients]
     clock: ManualClock
+    traces: Traces | None = None
 
 
 @dataclass
@@ -252,6 +254,7 @@ class WorkerProcess:
             watch=watch,
             owner=self.name,
             clock=self.now,
+            traces=self.world.traces,
         )
         self.stopping = ClockedEvent(self.world.clock)
         self.worker = Worker(

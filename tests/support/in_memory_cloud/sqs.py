@@ -34,6 +34,7 @@ class Message:
     received: int = 0
     receipt_handle: str = ""
     dead_letter_source: str = ""
+    trace_header: str = ""
 
 
 @dataclass
@@ -119,6 +120,8 @@ class InMemorySQS:
             raise aws_error("InvalidMessageContents", "a character that is not allowed", operation)
         now = self._now()
         message = Message(f"message-{next(self._numbers)}", body, dict(attributes), now + delay, now)
+        header = request.get("MessageSystemAttributes", {}).get("AWSTraceHeader", {})
+        message.trace_header = header.get("StringValue", "")
         queue.messages.append(message)
         return {"MessageId": message.message_id, "MD5OfMessageBody": _digest(body)}
 
@@ -246,6 +249,7 @@ def _answer(message: Message, request: dict[str, Any]) -> dict[str, Any]:
         "ApproximateReceiveCount": str(message.received),
         "SentTimestamp": str(int(message.sent_at * 1000)),
         "DeadLetterQueueSourceArn": message.dead_letter_source,
+        "AWSTraceHeader": message.trace_header,
     }
     wanted = {*request.get("MessageSystemAttributeNames", []), *request.get("AttributeNames", [])}
     attributes = {
