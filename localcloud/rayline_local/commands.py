@@ -20,7 +20,7 @@ from rayline_local import estate_environment, running
 from rayline_local.front.server import LOCK_FILE, SERVER_FILE, TOKEN_FILE
 from rayline_local.front.services import ACCEPTED_FILE, GRANTS_FILE
 from rayline_local.grants_command import grants
-from rayline_local.tasks import process_environment, task_environment
+from rayline_local.tasks import process_environment, root_environment, task_environment
 
 DEFAULT_STATE_DIR = Path(".rayline")
 DEFAULT_PORT = 4566
@@ -212,7 +212,8 @@ def execute(
     role: Annotated[
         str,
         typer.Option(
-            help="Whose credentials the command gets: processor, api, gateway, operator, reviewer, uploader …"
+            help="Whose credentials the command gets: processor, api, gateway, operator, reviewer, uploader … "
+            "or root, as whoever deploys."
         ),
     ] = "operator",
 ) -> None:
@@ -234,6 +235,8 @@ def environment_for(state_dir: Path, role: str) -> dict[str, str]:
     for service in get_args(ServiceKind):
         if role == service:
             return task_environment(front, names.service(service), service)
+    if role == "root":
+        return root_environment(front)
     environment = front.role_environment(role)
     if role in ("operator", "reviewer", "uploader"):
         outputs = json.loads((state_dir / estate_environment.ESTATE_FILE).read_text())["outputs"]

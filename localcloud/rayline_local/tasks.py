@@ -21,6 +21,16 @@ from rayline_local.front.services import ROOT_ACCESS_KEY
 from rayline_local.running import RunningFront
 
 
+def root_environment(front: RunningFront) -> dict[str, str]:
+    """The AWS environment of a process that deploys: the local account's root key."""
+    where = front.role_environment("root")
+    return {
+        **{name: value for name, value in where.items() if not name.startswith("AWS_CONTAINER_")},
+        "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ROOT_ACCESS_KEY,
+    }
+
+
 def root_client(front: RunningFront, service_name: str) -> Any:
     """A client with the local account's root key: only for what AWS's own agents do."""
     return _client(front, service_name, ROOT_ACCESS_KEY, ROOT_ACCESS_KEY, None)

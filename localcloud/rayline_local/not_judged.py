@@ -1,0 +1,10 @@
+"""What `rayline validate --stack local` leaves out, each with the reason."""
+
+from collections.abc import Mapping
+
+from rayline_local.provisioner.adapters.not_emulated import NOT_EMULATED
+
+NOT_JUDGED: Mapping[str, str] = {
+    **NOT_EMULATED,
+    "aws:lb/targetGroup:TargetGroup": "on this machine tasks are processes, and no load balancer stands before them",
+}
