@@ -43,6 +43,7 @@ def deliveries(graph: Graph) -> Iterator[Delivery]:
         *_of_other_logs(graph),
         *_of_budgets(graph),
         *_of_distributions(graph),
+        *_of_log_deliveries(graph),
     ):
         context = {"aws:sourceaccount": account, "aws:securetransport": "true", **delivery.context}
         yield Delivery(delivery.by, delivery.to, delivery.service, delivery.action, delivery.arn, context)
@@ -156,8 +157,36 @@ def _of_other_logs(graph: Graph) -> Iterator[Delivery]:
             )  # fmt: skip
 
 
+def _of_log_deliveries(graph: Graph) -> Iterator[Delivery]:
+    """What CloudFront and others hand to CloudWatch Logs, for it to write into a bucket."""
+    buckets = {str(each.outputs["arn"]): each for each in graph.of_type(BUCKET)}
+    places = {
+        str(each.outputs["arn"]): str(
+            at(each.inputs, "deliveryDestinationConfiguration.destinationResourceArn")
+        )
+        for each in graph.of_type("aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination")
+    }
+    sources = {
+        str(each.inputs["name"]): str(each.outputs["arn"])
+        for each in graph.of_type("aws:cloudwatch/logDeliverySource:LogDeliverySource")
+    }
+    for delivery in graph.of_type("aws:cloudwatch/logDelivery:LogDelivery"):
+        bucket_arn, _, prefix = places.get(str(delivery.inputs["deliveryDestinationArn"]), "").partition("/")
+        if (bucket := buckets.get(bucket_arn)) is not None:
+            source = {"aws:sourcearn": sources.get(str(delivery.inputs["deliverySourceName"]), "")}
+            yield from _written(
+                delivery, bucket, "delivery.logs.amazonaws.com", prefix, source,
+                account=_account(graph), checks=("s3:GetBucketAcl",),
+            )  # fmt: skip
+
+
 def _of_budgets(graph: Graph) -> Iterator[Delivery]:
     places = _by_arn(graph)
+    for anomalies in graph.of_type("aws:costexplorer/anomalySubscription:AnomalySubscription"):
+        for subscriber in anomalies.inputs.get("subscribers") or ():
+            if (place := places.get(str(subscriber["address"]))) is not None:
+                arn = str(subscriber["address"])
+                yield Delivery(anomalies, place, "costalerts.amazonaws.com", "sns:Publish", arn)
     for budget in graph.of_type("aws:budgets/budget:Budget"):
         for notification in budget.inputs.get("notifications") or ():
             for arn in notification.get("subscriberSnsTopicArns") or ():

@@ -39,6 +39,7 @@ KEY_INPUT: Mapping[str, str] = {
     SECRET: "kmsKeyId",
     "aws:cloudwatch/logGroup:LogGroup": "kmsKeyId",
     "aws:cloudwatch/eventArchive:EventArchive": "kmsKeyIdentifier",
+    "aws:cloudwatch/eventBus:EventBus": "kmsKeyIdentifier",
     "aws:cloudtrail/trail:Trail": "kmsKeyId",
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "kmsKeyArn",
     "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": "serverSideEncryption.keyArn",

@@ -261,6 +261,32 @@ def cases() -> list[Case]:
         ),
         *(
             Case(
+                "TLS-4",
+                f"{name} speaks HTTP",
+                graph(made(type_token, "origin", {path: good})),
+                graph(made(type_token, "origin", {path: bad})),
+                "origin",
+            )
+            for name, type_token, path, good, bad in (
+                ("the load balancer", "aws:lb/targetGroup:TargetGroup", "protocol", "HTTPS", "HTTP"),
+                (
+                    "CloudFront",
+                    "aws:cloudfront/vpcOrigin:VpcOrigin",
+                    "vpcOriginEndpointConfig",
+                    {"originProtocolPolicy": "https-only"},
+                    {"originProtocolPolicy": "match-viewer"},
+                ),
+                (
+                    "CloudFront to another site",
+                    "aws:cloudfront/distribution:Distribution",
+                    "origins",
+                    [{"customOriginConfig": {"originProtocolPolicy": "https-only"}}],
+                    [{"customOriginConfig": {"originProtocolPolicy": "http-only"}}],
+                ),
+            )
+        ),
+        *(
+            Case(
                 "PUB-1",
                 f"{flag} is off",
                 graph(bucket("uploads"), block()),

@@ -114,6 +114,54 @@ def trail(*, acl: bool) -> Graph:
     )  # fmt: skip
 
 
+def cloudfront_logged(*, source: str) -> Graph:
+    place, bearer = arn("logs", "delivery-destination:d"), {"Service": "delivery.logs.amazonaws.com"}
+    when = {"ArnLike": {"aws:SourceArn": source}}
+    return graph(
+        role("processor"),
+        bucket("access-logs"),
+        bucket_policy(
+            "access-logs",
+            allow("s3:GetBucketAcl", ["arn:aws:s3:::b-access-logs"], principal=bearer, when=when),
+            allow("s3:PutObject", ["arn:aws:s3:::b-access-logs/pages/*"], principal=bearer, when=when),
+        ),
+        made(
+            "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination",
+            "destination",
+            {
+                "deliveryDestinationConfiguration": {
+                    "destinationResourceArn": "arn:aws:s3:::b-access-logs/pages"
+                }
+            },
+            outputs={"arn": place},
+        ),
+        made(
+            "aws:cloudwatch/logDeliverySource:LogDeliverySource",
+            "source",
+            {"name": "pages"},
+            outputs={"arn": arn("logs", "delivery-source:pages")},
+        ),
+        made(
+            "aws:cloudwatch/logDelivery:LogDelivery",
+            "delivery",
+            {"deliveryDestinationArn": place, "deliverySourceName": "pages"},
+        ),
+    )
+
+
+def anomalies(*statements: dict[str, Any]) -> Graph:
+    subscribers = [{"type": "SNS", "address": arn("sns", "alarms")}]
+    return graph(
+        topic("alarms"),
+        topic_policy("alarms", *statements),
+        made(
+            "aws:costexplorer/anomalySubscription:AnomalySubscription",
+            "anomalies",
+            {"subscribers": subscribers},
+        ),
+    )
+
+
 def log_group(*actions: str) -> Graph:
     statement = allow(
         list(actions), principal={"Service": "logs.us-east-1.amazonaws.com"},
@@ -280,6 +328,20 @@ def cases() -> list[Case]:
             "uploads-logging",
         ),
         Case("WIR-1", "the trail cannot look at the bucket", trail(acl=True), trail(acl=False), "trail"),
+        Case(
+            "WIR-1",
+            "CloudFront's logs come from another source",
+            cloudfront_logged(source=arn("logs", "delivery-source:*")),
+            cloudfront_logged(source=arn("logs", "delivery-source:other")),
+            "delivery",
+        ),
+        Case(
+            "WIR-1",
+            "cost anomalies are not let in",
+            anomalies(publish("costalerts.amazonaws.com")),
+            anomalies(publish("budgets.amazonaws.com")),
+            "anomalies",
+        ),
         Case("WIR-2", "the key does not know events", keyed(events), keyed(), "target"),
         Case(
             "WIR-2",

@@ -47,7 +47,7 @@ EXEMPTIONS: tuple[Exemption, ...] = (
     Exemption(
         "CON-4",
         "local",
-        "processor-task",
+        "*-task",
         "the local cloud runs tasks as plain processes beside each other, which cannot share a health port",
     ),
 )

@@ -51,6 +51,21 @@ def _redirects(listener: Resource) -> bool:
     )
 
 
+def origins_speak_tls(graph: Graph) -> Iterator[Observation]:
+    """What CloudFront and load balancers pass on is encrypted as well, or passed through as it came."""
+    for group in graph.of_type("aws:lb/targetGroup:TargetGroup"):
+        protocol = str(group.inputs.get("protocol", "HTTP"))
+        yield judged(group, protocol in ("HTTPS", "TLS", "TCP"), f"protocol = {protocol}")
+    for origin in graph.of_type("aws:cloudfront/vpcOrigin:VpcOrigin"):
+        policy = at(origin.inputs, "vpcOriginEndpointConfig.originProtocolPolicy")
+        yield judged(origin, policy == "https-only", f"originProtocolPolicy = {policy}")
+    for distribution in graph.of_type(DISTRIBUTION):
+        for origin in distribution.inputs.get("origins") or ():
+            policy = at(origin, "customOriginConfig.originProtocolPolicy")
+            if policy is not None:
+                yield judged(distribution, policy == "https-only", f"originProtocolPolicy = {policy}")
+
+
 def distributions_speak_tls(graph: Graph) -> Iterator[Observation]:
     """CloudFront takes HTTPS only, with TLS 1.2 or newer."""
     for distribution in graph.of_type(DISTRIBUTION):
@@ -92,5 +107,13 @@ CONTROLS = (
         "high",
         "CloudFront distributions",
         distributions_speak_tls,
+    ),
+    Control(
+        "TLS-4",
+        "Behind the doors it is TLS too",
+        ("164.312(e)(2)(ii)", "164.312(e)(1)"),
+        "high",
+        "target groups and origins",
+        origins_speak_tls,
     ),
 )

@@ -11,6 +11,7 @@ from rayline_infra.policies.holdings import QUEUE, door_clauses, key_clauses, ke
 from rayline_infra.policies.identities import at
 from rayline_infra.policies.statements import Request, decided
 
+BUS = "aws:cloudwatch/eventBus:EventBus"
 # What a service needs of the key of the place that it delivers to.
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "sqs:SendMessage": ("kms:GenerateDataKey", "kms:Decrypt"),
@@ -25,7 +26,8 @@ OWN_NEEDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "logs.{region}.amazonaws.com",
         ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:DescribeKey"),
     ),
-    # EventBridge user guide, "Encrypting archives"
+    # EventBridge user guide, "Encrypting event buses" and "Encrypting archives"
+    BUS: (EVENTS, ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")),
     ARCHIVE: (EVENTS, ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")),
     # CloudTrail user guide, "Configure KMS key policies"
     TRAIL: ("cloudtrail.amazonaws.com", ("kms:GenerateDataKey", "kms:DescribeKey")),
@@ -83,6 +85,8 @@ def nothing_is_dropped(graph: Graph) -> Iterator[Observation]:
     queues = {str(queue.outputs["arn"]) for queue in graph.of_type(QUEUE)}
     for target in graph.of_type(TARGET):
         yield _dead_letters(target, at(target.inputs, "deadLetterConfig.arn"), queues)
+    for bus in graph.of_type(BUS):
+        yield _dead_letters(bus, at(bus.inputs, "deadLetterConfig.arn"), queues)
     for schedule in graph.of_type("aws:scheduler/schedule:Schedule"):
         yield _dead_letters(schedule, at(schedule.inputs, "target.deadLetterConfig.arn"), queues)
     for subscription in graph.of_type("aws:sns/topicSubscription:TopicSubscription"):
@@ -123,7 +127,7 @@ CONTROLS = (
         "Nothing that fails is dropped",
         ("164.312(c)(1)", "164.308(a)(7)(ii)(B)"),
         "high",
-        "dead-letter queues of targets, schedules, subscriptions and queues",
+        "dead-letter queues of targets, buses, schedules, subscriptions and queues",
         nothing_is_dropped,
     ),
 )
