@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
-from rayline.observability.metrics import METRICS, NAMESPACE, Statistic
+from rayline.observability.metrics import METRICS, NAMESPACE, Dimension, Statistic, publish
 from rayline_infra.components.observability.aws_metrics import AWS_METRICS
 from rayline_infra.policies.graph import Graph
 
@@ -83,6 +85,30 @@ def test_every_metric_that_is_read_is_emitted_with_these_dimensions(graph: Graph
             key = (use.namespace, use.name)
             assert key in theirs, f"{use.where}: AWS documents no {key}"
             assert frozenset(names) in theirs[key], f"{use.where}: {key} is not published by {names}"
+
+
+def test_what_alarms_read_is_what_a_published_line_holds(graph: Graph) -> None:
+    # CloudWatch takes a metric with other dimensions for another metric.
+    line = StringIO()
+    labels = dict.fromkeys(Dimension, "x")
+    publish(
+        dict.fromkeys(METRICS, 1),
+        site=graph.outputs["site"],
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        labels=labels,
+        stream=line,
+    )
+    published = json.loads(line.getvalue())
+    kept = {
+        (directive["Namespace"], metric["Name"], frozenset((name, published[name]) for name in names))
+        for directive in published["_aws"]["CloudWatchMetrics"]
+        for metric in directive["Metrics"]
+        for names in directive["Dimensions"]
+    }
+    read = [use for use in _alarms(graph) if use.namespace == NAMESPACE]
+    assert len(read) > 10
+    for use in read:
+        assert (use.namespace, use.name, frozenset(use.dimensions)) in kept, use
 
 
 def test_every_metric_that_is_read_is_about_the_stacks_own_resources(graph: Graph) -> None:

@@ -1,13 +1,10 @@
 """The whole program, for every stack, over the graph that it declares."""
 
 import json
-from datetime import UTC, datetime
-from io import StringIO
 from typing import Any
 
 import pytest
 
-from rayline.observability.metrics import RECONCILER_GAPS, publish
 from rayline.settings import Settings, load_settings
 from rayline.supervisor import DRAIN_SECONDS
 from rayline_infra.components.tasks import environment_of
@@ -131,29 +128,6 @@ def test_metrics_never_expire(graph: Graph) -> None:
         if "ttl" in table.inputs
     }
     assert expiring == {"effects-table": "expires_at", "image-tracking-table": "expires_at"}
-
-
-def test_a_gap_or_a_silent_reconciler_alarms(graph: Graph) -> None:
-    (alarm,) = graph.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
-    inputs = alarm.inputs
-    assert inputs["alarmActions"] == [graph.named("aws:sns/topic:Topic", "alarm-topic").outputs["arn"]]
-    published = StringIO()
-    publish(
-        {RECONCILER_GAPS: 1},
-        site=graph.outputs["site"],
-        at=datetime(2026, 1, 1, tzinfo=UTC),
-        stream=published,
-    )
-    line = json.loads(published.getvalue())
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert inputs["namespace"] == directive["Namespace"]
-    assert inputs["metricName"] in {each["Name"] for each in directive["Metrics"]}
-    # CloudWatch takes a metric with other dimensions for another metric.
-    assert inputs["dimensions"] == {name: line[name] for name in directive["Dimensions"][0]}
-    assert (inputs["comparisonOperator"], inputs["threshold"]) == ("GreaterThanThreshold", 0)
-    assert inputs["treatMissingData"] == "breaching"
-    # In every period at least one run: twice the 15 minutes of its schedule.
-    assert inputs["period"] * inputs["evaluationPeriods"] >= 2 * 15 * 60
 
 
 def test_the_datastore_is_protected_and_its_tags_are_fixed(graph: Graph) -> None:
