@@ -17,6 +17,7 @@ from rayline.http_api.access import NotAuthenticated, Permission
 from rayline.http_api.access_file import AccessFile, load_access_file
 from rayline.http_api.load_balancer import HEADER
 from rayline.observability.meter import Meter
+from rayline.observability.traces import Untraced
 
 LOAD_BALANCER = {
     "signer": "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/rayline/0123456789abcdef",
@@ -79,7 +80,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 # -- the verbs
 
 
-NO_ESTATE = type("Estate", (), {"triage": None, "meter": Meter("test-site")})()
+NO_ESTATE = type("Estate", (), {"triage": None, "meter": Meter("test-site"), "traces": Untraced()})()
 
 
 def run(*arguments: str) -> Any:
@@ -125,7 +126,7 @@ def test_an_api_that_would_let_nobody_or_everybody_in_does_not_start(
 ) -> None:
     started: list[Any] = []
     monkeypatch.setattr("uvicorn.run", lambda *_, **__: started.append(1))
-    monkeypatch.setattr(verbs, "open_estate", lambda: NO_ESTATE)
+    monkeypatch.setattr(verbs, "open_estate", lambda *_: NO_ESTATE)
     refused = run("serve", "--access", str(written(tmp_path, document)), "--host", host)
     assert isinstance(refused.exception, ConfigurationError)
     assert what in str(refused.exception)
@@ -135,7 +136,7 @@ def test_an_api_that_would_let_nobody_or_everybody_in_does_not_start(
 def test_an_api_starts_with_somebody_to_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
     monkeypatch.setattr("uvicorn.run", lambda app, **options: started.append(options))
-    monkeypatch.setattr(verbs, "open_estate", lambda: NO_ESTATE)
+    monkeypatch.setattr(verbs, "open_estate", lambda *_: NO_ESTATE)
     path = written(tmp_path, {"tokens": [TOKEN]})
     assert run("serve", "--access", str(path), "--port", "8081").exit_code == 0
     only_load_balancer = written(tmp_path, {"load_balancer": LOAD_BALANCER})

@@ -6,14 +6,19 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pynetdicom import AE
 from support.aws_answers import answer, answering_session
 from support.machine_world import MachineWorld, deterministic
 from support.processor_estate import SITE
@@ -21,6 +26,10 @@ from support.simulated_processor import WorkerProcess
 from support.simulated_site import SENTINEL, SENTINELS, Site, image_of, profile_text
 
 from rayline.aws import Clients
+from rayline.dimse.gateway import Gateway
+from rayline.dimse.settings import DimseSettings
+from rayline.http_api.traced_requests import TracedRequests
+from rayline.observability.meter import Meter
 from rayline.observability.traces import (
     SAFE_ATTRIBUTES,
     Traced,
@@ -341,3 +350,47 @@ def test_what_the_tests_search_for_patients_holds_the_attributes(traceable: Trac
     with traceable.traces.span("consume", {"rayline.event": "uploaded"}):
         pass
     assert json.loads(traceable.text())["attributes"] == {"rayline.event": "uploaded"}
+
+
+def test_an_instance_that_a_modality_sends_is_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traceable: Traceable
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kept = answer(200, x_amz_version_id="1")
+    clients = Clients(answering_session(kept), traces=traceable.traces)
+    settings = DimseSettings(host="127.0.0.1", port=0, calling_ae_titles=("CT1",))
+    gateway = Gateway(settings, clients.s3, "uploads", site=SITE, meter=Meter(SITE), traces=traceable.traces)
+    image = pydicom.dcmread(BytesIO(image_of(1)))
+    with gateway.serving():
+        ae = AE(ae_title="CT1")
+        ae.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
+        peer = ae.associate("127.0.0.1", gateway.port, ae_title="RAYLINE")
+        assert peer.send_c_store(image).Status == 0x0000
+        peer.release()
+    put, store = traceable.spans()["s3.PutObject"], traceable.spans()["store"]
+    assert put.parent is not None
+    assert put.parent.span_id == store.context.span_id
+    assert [each for each in SENTINELS if each.decode() in traceable.text()] == []
+
+
+def test_a_request_of_the_api_is_a_trace_with_what_it_asked_of_aws(traceable: Traceable) -> None:
+    listing = answer(200, b"<ListBucketResult><Name>b</Name></ListBucketResult>")
+    clients = Clients(answering_session(listing), traces=traceable.traces)
+    app = FastAPI()
+
+    @app.get("/{anything}")
+    def look(anything: str) -> None:
+        clients.s3.list_objects_v2(Bucket="bucket")
+
+    app.add_middleware(TracedRequests, traces=traceable.traces)
+    header = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"
+    TestClient(app).get(f"/{SENTINEL}?name={SENTINEL}", headers={"X-Amzn-Trace-Id": header})
+    asked, request = traceable.spans()["s3.ListObjectsV2"], traceable.spans()["request"]
+    assert asked.parent is not None
+    assert asked.parent.span_id == request.context.span_id
+    assert dict(request.attributes or {}) == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+    }
+    assert f"{request.context.trace_id:032x}" == TRACEPARENT[3:35]
+    assert SENTINEL not in traceable.text()

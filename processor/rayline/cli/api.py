@@ -87,14 +87,17 @@ def _serve(
             "out of the access file and let a user pool or a load balancer sign people in"
         )
     authenticator = known.authenticator(utc_now, sign_in_keys)
-    estate = open_estate()
+    estate = open_estate("api")
     viewers = Viewers(utc_now)
     estate.meter.watch(CONCURRENT_VIEWERS, viewers.present)
-    served = create_app(estate.triage, authenticator, viewers=viewers, origins=known.origins)
+    served = create_app(
+        estate.triage, authenticator, viewers=viewers, origins=known.origins, traces=estate.traces
+    )
     typer.echo(f"serving {'https' if own_certificate else 'http'}://{host}:{port}/api/v1", err=True)
     with ExitStack() as running:
         certificate = running.enter_context(made_certificate(utc_now())) if own_certificate else None
         running.enter_context(estate.meter.publishing())
+        running.enter_context(estate.traces.exporting())
         # No access log of the server's own: paths and queries may hold what somebody typed.
         uvicorn.run(
             served,

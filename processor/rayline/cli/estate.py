@@ -1,17 +1,18 @@
 """What the verbs need of the estate, made from the environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rayline.aws import Clients
 from rayline.hashing import KeyedHash
 from rayline.instances import InstanceLedger
 from rayline.observability.meter import Meter
+from rayline.observability.traces import Traces, Untraced, open_traces
 from rayline.outbox import Outbox
 from rayline.quarantine import Quarantine
 from rayline.quarantining.triage import Triage, open_triage
 from rayline.release import Releaser
 from rayline.runtime import utc_now
-from rayline.settings import Settings, load_secrets, load_settings
+from rayline.settings import Settings, load_secrets, load_settings, traces_endpoint
 from rayline.verification import Verifier
 
 
@@ -21,6 +22,7 @@ class Estate:
 
     Attributes:
         meter: what is measured of them; a command that runs for as long as it is needed publishes it.
+        traces: where requests to AWS are spans; nowhere where a command does one thing and ends.
     """
 
     settings: Settings
@@ -31,6 +33,7 @@ class Estate:
     triage: Triage
     verifier: Verifier
     meter: Meter
+    traces: Traces = field(default_factory=Untraced)
 
 
 class _NoSecret(KeyedHash):
@@ -44,15 +47,19 @@ class _NoSecret(KeyedHash):
         raise AssertionError("an operator makes no keyed hashes")
 
 
-def open_estate() -> Estate:
+def open_estate(service: str = "") -> Estate:
     """The estate that the environment names.
+
+    Args:
+        service: the name that its traces have; without one there are none.
 
     Raises:
         ConfigurationError: a setting is missing; the message names it.
     """
     settings = load_settings()
     meter = Meter(settings.site)
-    clients = Clients(meter=meter)
+    traces = open_traces(service, settings.site, traces_endpoint() if service else None)
+    clients = Clients(meter=meter, traces=traces)
     ledger = InstanceLedger(
         clients.dynamodb,
         settings.image_tracking_table,
@@ -66,6 +73,7 @@ def open_estate() -> Estate:
         table=settings.image_tracking_table,
         event_bus=settings.event_bus,
         clock=utc_now,
+        traces=traces,
     )
     secrets = load_secrets()
     quarantine = Quarantine(clients.s3, settings.quarantine_bucket, site=settings.site, clock=utc_now)
@@ -95,4 +103,5 @@ def open_estate() -> Estate:
             clock=utc_now,
         ),
         meter=meter,
+        traces=traces,
     )

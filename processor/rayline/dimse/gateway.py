@@ -30,6 +30,7 @@ from rayline.observability.metrics import (
     GATEWAY_REJECTIONS,
     STORE_SECONDS,
 )
+from rayline.observability.traces import Traces, Untraced
 from rayline.uploads import put_upload, upload_key
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Gateway:
         *,
         site: str,
         meter: Meter,
+        traces: Traces | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -116,6 +118,7 @@ class Gateway:
         self._bucket = bucket
         self._site = site
         self._meter = meter
+        self._traces = traces or Untraced()
         self._monotonic = monotonic
         self._thread: Thread | None = None
         _silence()
@@ -232,15 +235,17 @@ class Gateway:
         """Keep an instance, and answer its C-STORE."""
         began = self._monotonic()
         spool: Spool = event.request._dataset_file
-        try:
-            self._check(spool, event.request)
-            size_bytes = spool.size
-            self._keep(spool)
-        except Refused as refused:
-            self._note(refused.refusal)
-            return _STATUS[refused.refusal]
-        finally:
-            spool.close()
+        with self._traces.span("store", {}) as span:
+            try:
+                self._check(spool, event.request)
+                size_bytes = spool.size
+                self._keep(spool)
+            except Refused as refused:
+                self._note(refused.refusal)
+                span.note({"rayline.reason": refused.refusal.value})
+                return _STATUS[refused.refusal]
+            finally:
+                spool.close()
         self._meter.record(GATEWAY_INSTANCES)
         self._meter.record(GATEWAY_BYTES, size_bytes)
         self._meter.record(STORE_SECONDS, self._monotonic() - began)

@@ -12,7 +12,9 @@ from rayline.http_api.gate import HEALTH_PATH, Gate, principal_of
 from rayline.http_api.limits import Rate, RateLimit, RequestFrame
 from rayline.http_api.problems import MEDIA_TYPE, Problem, ProblemCode, ProblemRaised, answer_problems
 from rayline.http_api.quarantine_routes import quarantine_routes
+from rayline.http_api.traced_requests import TracedRequests
 from rayline.http_api.viewers import Viewers
+from rayline.observability.traces import Traces, Untraced
 from rayline.quarantining.triage import Triage
 
 API_VERSION = "1.0.0"
@@ -31,6 +33,7 @@ def create_app(
     *,
     rate: Rate = Rate(),
     viewers: Viewers | None = None,
+    traces: Traces | None = None,
     origins: frozenset[str] = frozenset(),
 ) -> FastAPI:
     """The API of one site.
@@ -39,6 +42,7 @@ def create_app(
         authenticator: tells who sent a request; without one there is no API.
         rate: how often one person may ask.
         viewers: hears of everybody who passes the gate.
+        traces: where each request is a span.
         origins: of pages, beside the API's own, that may change something.
     """
 
@@ -93,7 +97,8 @@ def create_app(
     app.add_middleware(
         Gate, authenticator=authenticator, rate_limit=RateLimit(rate), viewers=viewers, origins=origins
     )
-    app.add_middleware(RequestFrame)  # the outermost
+    app.add_middleware(RequestFrame)
+    app.add_middleware(TracedRequests, traces=traces or Untraced())  # the outermost
     return app
 
 

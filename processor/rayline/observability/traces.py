@@ -23,6 +23,7 @@ EXPORT_SECONDS: Final = 1.0
 SAFE_ATTRIBUTES: Final = frozenset(
     {
         "error.type",
+        "http.request.method",
         "http.response.status_code",
         "messaging.system",
         "rayline.event",
