@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from rayline.errors import ConfigurationError
-from rayline_infra.commands.cost import register
+from rayline_infra.commands import cost as cost_command
 from rayline_infra.costing import Estimate, Usage, estimate, load_prices
 from rayline_infra.costing import savings as savings_module
 from rayline_infra.costing.compute import spot_tasks
@@ -59,7 +59,7 @@ def changed_bill() -> Estimate:
 def app() -> typer.Typer:
     app = typer.Typer()
     app.callback()(lambda: None)
-    register(app)
+    cost_command.register(app)
     return app
 
 
@@ -320,8 +320,12 @@ def test_every_saving_names_settings_that_every_stack_has() -> None:
 
 
 def test_the_verb_prints_what_the_program_computes(
-    app: typer.Typer, bill_of: Callable[[str], Estimate]
+    app: typer.Typer,
+    graph_of: Callable[[str], Graph],
+    bill_of: Callable[[str], Estimate],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(cost_command, "plan", lambda stack, overrides: graph_of(stack))
     answer = CliRunner().invoke(
         app, ["cost", "--stack", "dev", "--no-savings", "--json", "--assume", "months=1"]
     )
