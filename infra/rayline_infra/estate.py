@@ -209,7 +209,7 @@ class Estate(pulumi.ComponentResource):
         """What runs in containers."""
         settings, names = self.settings, self.names
         self.registry = Registry("registry", RegistryArgs(names, self.keys.arn("deidentified")), self._child)
-        self.cluster = Cluster("cluster", ClusterArgs(names), self._child)
+        self.cluster = Cluster("cluster", ClusterArgs(names, self.keys.arn("identified")), self._child)
         collector_tag = settings.processor.collector_image_tag
         collector_image = self.registry.image("collector", collector_tag) if collector_tag else None
         # A task that starts before its role may read secrets, or has a way to them, is rolled back.

@@ -306,11 +306,6 @@ class EstateNames:
         """Registry address of an ECR repository, without a tag."""
         return f"{self.account_id}.dkr.ecr.{self.region}.amazonaws.com/{self.repository(kind)}"
 
-    @property
-    def processor_log_group(self) -> str:
-        """Log group of the processor."""
-        return f"/rayline/{self.stack}/processor"
-
     def secret(self, kind: SecretKind) -> str:
         """Name of a Secrets Manager secret."""
         return f"rayline/{self.stack}/{kind}"
@@ -340,6 +335,11 @@ class EstateNames:
     def config_rule(self, name: str) -> str:
         """Name of an AWS Config rule."""
         return f"{self.prefix}-{name}"
+
+    @property
+    def guard_duty_agents(self) -> str:
+        """ARN of the image that GuardDuty puts beside tasks; the account that holds it is another in each region."""
+        return f"arn:aws:ecr:{self.region}:*:repository/aws-guardduty-agent-fargate"
 
     @property
     def access_analyzer(self) -> str:

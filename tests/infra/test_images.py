@@ -80,6 +80,10 @@ def test_an_image_runs_what_its_task_definition_runs(
     assert json.loads(last(lineage(file, target), "CMD")) == command == container["command"]
     health = last(lineage(file, target), "HEALTHCHECK").partition("CMD ")[2]
     assert ["CMD", *json.loads(health)] == container["healthCheck"]["command"]
+    volumes = {
+        path for each in lineage(file, target) if each.keyword == "VOLUME" for path in json.loads(each.value)
+    }
+    assert volumes == {each["containerPath"] for each in container["mountPoints"]}
     exposed = {each.value for each in lineage(file, target) if each.keyword == "EXPOSE"}
     assert exposed == {str(each["containerPort"]) for each in container.get("portMappings", [])}
 

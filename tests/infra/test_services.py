@@ -195,6 +195,25 @@ def test_an_incomplete_environment_is_refused() -> None:
         environment_of({"site": "a"})
 
 
+def test_what_tasks_spool_is_encrypted_with_the_key_of_the_identified_zone(graph: Graph) -> None:
+    (cluster,) = graph.of_type("aws:ecs/cluster:Cluster")
+    key = graph.named("aws:kms/key:Key", "identified-key")
+    storage = cluster.inputs["configuration"]["managedStorageConfiguration"]
+    assert storage == {"fargateEphemeralStorageKmsKeyId": key.outputs["arn"]}
+    # Both statements of the ECS developer guide, "Customer managed keys for Fargate ephemeral storage".
+    granted = {
+        action: statement["Condition"]
+        for statement in json.loads(key.inputs["policy"])["Statement"]
+        if statement["Principal"] == {"Service": ["fargate.amazonaws.com"]}
+        for action in statement["Action"]
+    }
+    assert set(granted) == {"kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext"}
+    for condition in granted.values():
+        context = condition["StringEquals"]
+        assert context["kms:EncryptionContext:aws:ecs:clusterName"] == cluster.inputs["name"]
+    assert granted["kms:CreateGrant"]["ForAllValues:StringEquals"] == {"kms:GrantOperations": ["Decrypt"]}
+
+
 # --- services
 
 

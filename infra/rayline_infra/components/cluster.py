@@ -10,9 +10,10 @@ from rayline.names import EstateNames
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """Names of the cluster."""
+    """Names, and the key of what tasks spool."""
 
     names: EstateNames
+    identified_key_arn: pulumi.Input[str]
 
 
 class Cluster(pulumi.ComponentResource):
@@ -25,6 +26,12 @@ class Cluster(pulumi.ComponentResource):
             "cluster",
             name=args.names.cluster,
             settings=[aws.ecs.ClusterSettingArgs(name="containerInsights", value="enabled")],
+            # A gateway's and a processor's scratch volume holds images that name patients.
+            configuration=aws.ecs.ClusterConfigurationArgs(
+                managed_storage_configuration=aws.ecs.ClusterConfigurationManagedStorageConfigurationArgs(
+                    fargate_ephemeral_storage_kms_key_id=args.identified_key_arn
+                )
+            ),
             opts=child,
         )
         self.capacity = aws.ecs.ClusterCapacityProviders(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rayline.names import EstateNames, RoleKind, TrailKind
 from rayline_infra.policies.documents import (
+    Conditions,
     Statement,
     account_root,
     document,
@@ -109,7 +110,7 @@ def _administration(names: EstateNames) -> Statement:
 
 def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
     if kind == "identified":
-        return [_event_delivery(names), _event_archive(names)]
+        return [_event_delivery(names), _event_archive(names), *_task_storage(names)]
     if kind == "deidentified":
         # CreateDatastore makes HealthImaging's grants in the name of whoever deploys the estate.
         jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:DescribeKey", "kms:Encrypt"), names)
@@ -131,6 +132,33 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
             _notice_delivery(),
         ]
     return []
+
+
+def _task_storage(names: EstateNames) -> list[Statement]:
+    """What a task spools, images among it, is encrypted by Fargate (ECS developer guide, "Fargate task storage")."""
+    ours: Conditions = {
+        "StringEquals": {
+            "kms:EncryptionContext:aws:ecs:clusterAccount": names.account_id,
+            "kms:EncryptionContext:aws:ecs:clusterName": names.cluster,
+        }
+    }
+    fargate = service("fargate.amazonaws.com")
+    return [
+        Statement(
+            sid="FargateEncryptsTaskStorage",
+            principals=fargate,
+            actions=["kms:GenerateDataKeyWithoutPlaintext"],
+            resources=THIS_KEY,
+            conditions=ours,
+        ),
+        Statement(
+            sid="FargateDecryptsTaskStorage",
+            principals=fargate,
+            actions=["kms:CreateGrant"],
+            resources=THIS_KEY,
+            conditions={**ours, "ForAllValues:StringEquals": {"kms:GrantOperations": ["Decrypt"]}},
+        ),
+    ]
 
 
 def _event_delivery(names: EstateNames) -> Statement:

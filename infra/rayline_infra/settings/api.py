@@ -1,5 +1,6 @@
 """The HTTP API, who may sign in to it, and the viewer's delivery."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -7,6 +8,9 @@ from pydantic import Field
 
 from rayline_infra.settings.processor import IMAGE_TAG, task_size_problems
 from rayline_infra.settings.section import Section, Texts, setting
+
+# Cognito redirects to https, and to this machine for those who develop (Cognito, "App client callback URLs").
+ORIGIN = re.compile(r"https://[a-z0-9.-]+(:\d+)?|http://localhost(:\d+)?")
 
 
 class ApiSettings(Section):
@@ -84,6 +88,8 @@ class ApiSettings(Section):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from task_size_problems("api", self.cpu_units, self.memory_mib)
+        if wrong := [each for each in self.cors_origins if not ORIGIN.fullmatch(each)]:
+            yield "corsOrigins", f"{wrong[0]} is no origin of an https page, or of http://localhost"
         if self.most_tasks < self.least_tasks:
             yield "apiMostTasks", "it must not be below apiLeastTasks"
         if self.single_sign_on == "saml" and not self.saml_metadata_url:
