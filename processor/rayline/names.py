@@ -248,11 +248,6 @@ class EstateNames:
         """Name of the ECS cluster."""
         return self.prefix
 
-    @property
-    def processor_task(self) -> str:
-        """Family of the processor's task definition."""
-        return f"{self.prefix}-processor"
-
     def service(self, kind: ServiceKind) -> str:
         """Name of an ECS service, of its task definition's family, load balancer and target group."""
         return f"{self.prefix}-{kind}"
