@@ -123,3 +123,14 @@ def test_a_reminder_of_drift_is_handled_and_gone(tmp_path: Path) -> None:
     site.capture("01", [captured(each) for each in SPREAD])
     handler = MessageHandler(site.estate.runtime(lambda: site.now))
     assert handler.handle(reminder_body(DriftDue(site=SITE)), 1).action == "delete"
+
+
+def test_what_was_compared_is_published(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    site = Served(tmp_path)
+    site.capture("01", [captured(each) for each in SPREAD])
+    services = site.estate.runtime(lambda: site.now).services
+    DriftMonitor(services).look()
+    services.meter.flush()
+    (line,) = [json.loads(each) for each in capfd.readouterr().err.splitlines() if each.startswith("{")]
+    assert line["AnswersCompared"] == 100
+    assert line["PredictionDrift"] == pytest.approx(0)

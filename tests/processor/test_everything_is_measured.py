@@ -19,6 +19,7 @@ from support.processor_estate import SECRETS, SITE
 from support.simulated_processor import Faults, SupervisorProcess, WorkerProcess
 from support.simulated_site import SENTINEL, SENTINELS, Site, image_of, profile_text
 
+from rayline.errors import PeerUnreachable
 from rayline.hashing import KeyedHash
 from rayline.instances import InstanceLedger
 from rayline.observability import metrics
@@ -29,15 +30,15 @@ from rayline.stages.execution_metrics import EndedExecution, measure_execution
 from rayline.verification import Verification, Verifier
 
 REFUSED_PIXEL = 13
-# Measured elsewhere: calls and frames need real clients, a drift an endpoint, viewers the API, and the gateway peers.
+# Measured elsewhere: requests and frames take real clients, a drift an endpoint, the gateway peers, the API people.
 OF_OTHER_TESTS = {
-    "rayline.observability.calls": "test_measured_calls.py",
-    "rayline.observability.calls, rayline.dispatcher": "test_measured_calls.py",
-    "rayline.healthimaging.reader": "test_measured_calls.py",
-    "rayline.cli.api": "test_viewers.py",
-    "rayline.drift": "test_drift.py",
-    "rayline.dimse": "test_dimse_gateway.py",
-    "rayline.observability.audit": "test_everything_is_measured.py",
+    "rayline.cli.api": "tests/http_api/test_measured_api.py",
+    "rayline.dimse": "tests/processor/test_dimse_gateway.py",
+    "rayline.drift": "tests/processor/test_drift.py",
+    "rayline.healthimaging.reader": "tests/processor/test_measured_calls.py",
+    "rayline.observability.audit": "tests/http_api/test_measured_api.py",
+    "rayline.observability.calls": "tests/processor/test_measured_calls.py",
+    "rayline.observability.calls, rayline.dispatcher": "tests/processor/test_measured_calls.py",
 }
 
 
@@ -304,6 +305,28 @@ def instances(day: Day) -> list[dict[str, Any]]:
         for row in day.world.rows(day.world.settings.image_tracking_table)
         if row.get("type") == "instance"
     ]
+
+
+@pytest.mark.parametrize(
+    "metric", [each for each in METRICS if each.emitted_by in OF_OTHER_TESTS], ids=lambda metric: metric.name
+)
+def test_every_other_metric_is_looked_at_in_its_own_tests(metric: metrics.Metric, repository: Path) -> None:
+    assert metric.name in (repository / OF_OTHER_TESTS[metric.emitted_by]).read_text()
+
+
+def test_a_pacs_that_cannot_be_reached_is_a_connection_error(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any) -> None:
+        raise PeerUnreachable("the PACS broke off")
+
+    monkeypatch.setattr(day.site.pacs, "store", unreachable)
+    upload(day)
+    day.import_all()
+    errors = day.total("ConnectionErrors", Dimension.SERVICE)
+    assert isinstance(errors, dict)
+    assert errors["peers"] >= 1
+    assert day.total("ConsumerErrors") == 0, "it is waited for"
 
 
 def test_every_metric_is_named_where_it_is_said_to_be_measured() -> None:
