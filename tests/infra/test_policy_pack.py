@@ -8,10 +8,14 @@ from typing import Any
 import pulumi_policy
 import pytest
 import yaml
+from google.protobuf import struct_pb2
+from pulumi.runtime.proto import analyzer_pb2
+from pulumi.runtime.rpc import UNKNOWN
 from pulumi_policy import PolicyCustomTimeouts, PolicyResource, PolicyResourceOptions, StackValidationArgs
+from pulumi_policy.policy import _PolicyAnalyzerServicer
 from support.control_case import Case
 from support.control_cases import data_at_rest
-from support.small_graphs import without
+from support.small_graphs import bucket, edited, graph, without
 
 from rayline_infra.policies.controls import CONTROLS
 from rayline_infra.policies.graph import Graph
@@ -77,6 +81,50 @@ def test_production_passes_and_a_bucket_without_a_policy_does_not(graph_of_stack
 @pytest.fixture
 def graph_of_stack(graph_of: Callable[[str], Graph]) -> Graph:
     return graph_of("prod")
+
+
+def asked(graph: Graph) -> list[tuple[str, str, str]]:
+    """What the pack answers when the engine asks it over its protocol: policy, resource, message."""
+    servicer = _PolicyAnalyzerServicer(
+        "rayline-hipaa", "0.1.0", list(POLICIES.values()), pulumi_policy.EnforcementLevel.MANDATORY
+    )
+    resources = []
+    for each in graph.resources:
+        properties = struct_pb2.Struct()
+        properties.update({**each.inputs, **each.outputs, "id": each.id})
+        options = analyzer_pb2.AnalyzerResourceOptions(protect=each.protect)
+        resources.append(
+            analyzer_pb2.AnalyzerResource(
+                type=each.type,
+                properties=properties,
+                urn=each.urn,
+                name=each.name,
+                options=options,
+                parent=each.parent,
+            )
+        )
+    answer = servicer.AnalyzeStack(analyzer_pb2.AnalyzeStackRequest(resources=resources), None)
+    return [(each.policyName, each.urn, each.message) for each in answer.diagnostics]
+
+
+def test_the_engine_gets_the_same_answers_over_its_protocol(graph_of_stack: Graph) -> None:
+    assert asked(graph_of_stack) == []
+    lacking = without(graph_of_stack, "aws:kms/alias:Alias", "logs-key-alias")
+    assert asked(lacking) == []
+    unprotected = edited(
+        graph_of_stack, "aws:dynamodb/table:Table", "effects-table", lambda i: i.pop("pointInTimeRecovery")
+    )
+    ((policy, urn, message),) = asked(unprotected)
+    assert policy.startswith("bak-1-")
+    assert urn == graph_of_stack.named("aws:dynamodb/table:Table", "effects-table").urn
+    assert "pointInTimeRecovery.enabled = False" in message
+
+
+def test_what_is_not_known_before_a_first_update_is_said_to_be_not_known() -> None:
+    bucket_of_tomorrow = bucket("uploads", bucket=UNKNOWN)
+    answers = asked(graph(bucket_of_tomorrow))
+    assert len(answers) == len(POLICIES)
+    assert all("can't run policy" in message and "during preview" in message for _, _, message in answers)
 
 
 def test_the_pack_that_pulumi_runs_holds_these_policies(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,16 +50,18 @@ def register(app: typer.Typer) -> None:
 
 def table(findings: Sequence[Finding]) -> Table:
     """A row per finding, failures first."""
-    rows = Table("control", "resource", "result", "what decides", show_edge=False)
-    titles = {control.id: control.title for control in CONTROLS}
+    rows = Table("control", "45 CFR", "resource", "result", "what decides", show_edge=False)
+    controls = {control.id: control for control in CONTROLS}
     told = ""
     for finding in findings:
-        # The title stands once for each run of rows: it is the longest of the columns.
-        title = f" {titles[finding.control]}" if finding.control != told else ""
+        # Title and rule stand once for each run of rows: the settings need the width.
+        control = controls[finding.control]
+        title, rule = (f" {control.title}", control.rules[0]) if finding.control != told else ("", "")
         told = finding.control
         setting = f"{finding.setting}; {finding.exemption}" if finding.exemption else finding.setting
         rows.add_row(
             f"[bold]{finding.control}[/]{title}",
+            rule,
             finding.resource,
             VERDICTS[verdict(finding)],
             _plain(setting),

@@ -1,7 +1,7 @@
 """The controls as policies of a Pulumi policy pack, over the graph that Pulumi's engine knows."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pulumi_policy import (
@@ -79,6 +79,6 @@ def _plain(value: Any) -> Any:
     """A copy without the engine's proxies, which raise where a value is not known yet."""
     if isinstance(value, Mapping):
         return {key: _plain(value[key]) for key in value}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(each) for each in value]
     return value
