@@ -77,6 +77,7 @@ class Usage:
     management_events: float = _assumed(
         300_000, "management events that the estate's services cause in a month"
     )
+    management_write_share: float = _assumed(0.1, "share of them that writes")
     data_events_per_image: float = _assumed(25, "S3, DynamoDB and HealthImaging calls that a trail records")
     trail_bytes_per_event: float = _assumed(150, "a recorded event, compressed")
     changes_per_resource: float = _assumed(1, "changes of a resource that Config records")

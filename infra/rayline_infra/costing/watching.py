@@ -184,9 +184,8 @@ def trail(resource: Resource, month: Month) -> Iterator[Line]:
         yield month.line(
             "CloudTrail", "data events", resource, "cloudtrail.data_events", data_events(month), "scan"
         )
-    insights = len(resource.inputs.get("insightSelectors") or ())
-    if insights:
-        analysed = insights * month.usage.management_events
+    analysed = _analysed(resource, month)
+    if analysed:
         yield month.line("CloudTrail", "insights", resource, "cloudtrail.insights", analysed)
     # Which one AWS takes for the first does not matter to the sum; by name, it is the same in every run.
     copies = sorted(
@@ -199,6 +198,14 @@ def trail(resource: Resource, month: Month) -> Iterator[Line]:
         yield month.line(
             "CloudTrail", "a second copy of management events", resource, "cloudtrail.further_copy", events
         )
+
+
+def _analysed(resource: Resource, month: Month) -> float:
+    """Management events that insights look through: rates of writes only, errors of all (CloudTrail guide)."""
+    usage = month.usage
+    shares = {"ApiCallRateInsight": usage.management_write_share, "ApiErrorRateInsight": 1.0}
+    kinds = [each["insightType"] for each in resource.inputs.get("insightSelectors") or ()]
+    return sum(shares[kind] for kind in kinds) * usage.management_events
 
 
 def _selectors(resource: Resource) -> list[dict[str, object]]:
