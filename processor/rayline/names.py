@@ -231,6 +231,16 @@ class EstateNames:
         """Name of the SageMaker endpoint."""
         return self.prefix
 
+    @property
+    def endpoint_log_group(self) -> str:
+        """Log group of the endpoint, named by SageMaker."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def insights_log_group(self) -> str:
+        """Log group of Container Insights, named by ECS."""
+        return f"/aws/ecs/containerinsights/{self.cluster}/performance"
+
     def served(self, what: str) -> str:
         """Name of a model, or of an endpoint configuration, neither of which can change under its name."""
         return f"{self.prefix}-{what}"

@@ -199,6 +199,26 @@ def test_guard_duty_watches_objects_and_containers(graph_of: Any) -> None:
     assert {each["detectorId"] for each in features.values()} == {detector.id}
 
 
+def test_guard_duty_s_agent_can_be_pulled_beside_each_task(graph: Graph) -> None:
+    # GuardDuty user guide, "Prerequisites for AWS Fargate (Amazon ECS only) support".
+    agent = "arn:aws:ecr:us-east-1:*:repository/aws-guardduty-agent-fargate"
+    role = graph.named("aws:iam/rolePolicy:RolePolicy", "execution-policy").inputs["policy"]
+    allowed = {
+        action
+        for each in json.loads(role)["Statement"]
+        if agent in each["Resource"]
+        for action in each["Action"]
+    }
+    assert allowed == {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+    endpoints = [
+        each.inputs["policy"]
+        for each in graph.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")
+        if ".ecr." in each.inputs["serviceName"]
+    ]
+    assert len(endpoints) == 2
+    assert all(agent in policy for policy in endpoints)
+
+
 def test_prod_leaves_to_the_account_what_it_is_told_to() -> None:
     graph = plan("prod", overrides={"rayline:cloudTrail": "existing", "rayline:guardDuty": "create"})
     assert graph.of_type(TRAIL) == ()

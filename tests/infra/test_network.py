@@ -339,6 +339,14 @@ def test_endpoint_policies_let_nobody_but_this_accounts_principals_through(graph
                 assert statement["Action"] == ["s3:GetObject"]
                 continue
             assert statement["Condition"]["StringEquals"]["aws:PrincipalAccount"] == account, name
+            if statement["Sid"] == "GuardDutyAgent":
+                assert statement["Resource"] == [
+                    "arn:aws:ecr:us-east-1:*:repository/aws-guardduty-agent-fargate"
+                ]
+                assert all(
+                    action.startswith(("ecr:Batch", "ecr:GetDownloadUrl")) for action in statement["Action"]
+                )
+                continue
             for resource in statement["Resource"]:
                 ours = account in resource and f"rayline-{graph.stack}" in resource
                 jobs = resource.startswith(

@@ -96,7 +96,7 @@ def _dynamodb(names: EstateNames, granted: Granted) -> list[Statement]:
 
 def _sagemaker(names: EstateNames, granted: Granted) -> list[Statement]:
     # A pipeline names its jobs pipelines-<execution>-<step>-<random>; what is ours otherwise has our prefix.
-    kinds = ("pipeline", "model-package-group", "model-package", "model", "endpoint", "endpoint-config")
+    kinds = ("pipeline", "model-package-group", "model-package", "model", "endpoint-config")
     jobs = ("processing-job", "training-job")
     return [
         _reach(
@@ -104,14 +104,15 @@ def _sagemaker(names: EstateNames, granted: Granted) -> list[Statement]:
             "sagemaker:*",
             *(_arn(names, "sagemaker", f"{kind}/{names.prefix}-*") for kind in kinds),
             *(_arn(names, "sagemaker", f"{kind}/pipelines-*") for kind in jobs),
+            _arn(names, "sagemaker", f"endpoint/{names.endpoint}"),
         ),
         _without_resource(names, "sagemaker:ListModelPackages", "sagemaker:ListPipelineExecutions"),
     ]
 
 
 def _inference(names: EstateNames, granted: Granted) -> list[Statement]:
-    endpoints = _arn(names, "sagemaker", f"endpoint/{names.prefix}-*")
-    return [_reach(names, "sagemaker:InvokeEndpoint", endpoints)]
+    endpoint = _arn(names, "sagemaker", f"endpoint/{names.endpoint}")
+    return [_reach(names, "sagemaker:InvokeEndpoint", endpoint)]
 
 
 def _medical_imaging(names: EstateNames, granted: Granted) -> list[Statement]:
@@ -147,6 +148,14 @@ def _ssm(names: EstateNames, granted: Granted) -> list[Statement]:
 def _ecr(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
         _reach(names, "ecr:*", _arn(names, "ecr", f"repository/{names.prefix}-*")),
+        # AWS's own account holds it (GuardDuty user guide, "Prerequisites for AWS Fargate support").
+        Statement(
+            sid="GuardDutyAgent",
+            principals=EVERYONE,
+            actions=("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+            resources=(names.guard_duty_agents,),
+            conditions=_ours(names),
+        ),
         _without_resource(names, "ecr:GetAuthorizationToken"),
     ]
 

@@ -12,7 +12,8 @@ PULLED: tuple[RepositoryKind, ...] = ("processor", "api", "gateway", "collector"
 
 def execution(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
-        *pull_image([names.repository(kind) for kind in PULLED], names),
+        # GuardDuty's agent is started with each task, and pulled as the task's own images are.
+        *pull_image([names.repository(kind) for kind in PULLED], names, names.guard_duty_agents),
         Statement(
             sid="WriteLogs",
             actions=("logs:CreateLogStream", "logs:PutLogEvents"),

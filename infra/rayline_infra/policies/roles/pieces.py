@@ -113,14 +113,18 @@ def model_package_arns(names: EstateNames) -> str:
     return f"arn:aws:sagemaker:{names.region}:{names.account_id}:model-package/{names.model_package_group}/*"
 
 
-def pull_image(repositories: Sequence[str], names: EstateNames) -> list[Statement]:
+def pull_image(repositories: Sequence[str], names: EstateNames, *others: str) -> list[Statement]:
+    """Let images be pulled from repositories of ours, and from ``others`` by their ARN."""
     return [
         Statement(
             sid="PullImage",
             actions=("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
-            resources=tuple(
-                f"arn:aws:ecr:{names.region}:{names.account_id}:repository/{repository}"
-                for repository in repositories
+            resources=(
+                *(
+                    f"arn:aws:ecr:{names.region}:{names.account_id}:repository/{repository}"
+                    for repository in repositories
+                ),
+                *others,
             ),
         ),
         # The token is the registry's, not a repository's: AWS accepts no other resource here.
