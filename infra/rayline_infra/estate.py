@@ -24,6 +24,8 @@ from rayline_infra.components.observability import (
     ObservabilityArgs,
     Place,
     Places,
+    ServiceLogs,
+    ServiceLogsArgs,
     Topics,
     TopicsArgs,
     hourly_prices,
@@ -209,7 +211,19 @@ class Estate(pulumi.ComponentResource):
         """What runs in containers."""
         settings, names = self.settings, self.names
         self.registry = Registry("registry", RegistryArgs(names, self.keys.arn("deidentified")), self._child)
-        self.cluster = Cluster("cluster", ClusterArgs(names, self.keys.arn("identified")), self._child)
+        self.service_logs = ServiceLogs(
+            "service-logs",
+            ServiceLogsArgs(
+                names, self.keys.arn("logs"), settings.storage.log_days, settings.training.endpoint
+            ),
+            self._child,
+        )
+        self.cluster = Cluster(
+            "cluster",
+            ClusterArgs(names, self.keys.arn("identified")),
+            # ECS would make the log group itself, without a key.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.service_logs]),
+        )
         collector_tag = settings.processor.collector_image_tag
         collector_image = self.registry.image("collector", collector_tag) if collector_tag else None
         # A task that starts before its role may read secrets, or has a way to them, is rolled back.
@@ -274,7 +288,9 @@ class Estate(pulumi.ComponentResource):
                 self.network.security_group_id("inference"),
             ),
             # SageMaker pulls image and model under the role as soon as the endpoint is made.
-            pulumi.ResourceOptions(parent=self, depends_on=[self.grants, self.registry, self.training]),
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[self.grants, self.registry, self.training, self.service_logs]
+            ),
         )
 
     def _serve_people(

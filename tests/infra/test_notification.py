@@ -149,6 +149,24 @@ def test_logs_stay_30_days_in_production_and_7_in_development(
     assert set(found.values()) == {days}, found
 
 
+@pytest.mark.parametrize(
+    ("maker", "group", "name"),
+    [
+        ("aws:ecs/cluster:Cluster", "insights-logs", "/aws/ecs/containerinsights/rayline-{}/performance"),
+        ("aws:sagemaker/endpoint:Endpoint", "endpoint-logs", "/aws/sagemaker/Endpoints/rayline-{}"),
+    ],
+)
+def test_a_service_finds_its_log_group_and_makes_none_without_key_and_end(
+    graph: Graph, maker: str, group: str, name: str
+) -> None:
+    # Container Insights on ECS and SageMaker endpoints, each user guide: the names are the services' own.
+    log_group = graph.named(LOG_GROUP, group)
+    assert log_group.inputs["name"] == name.format(graph.stack)
+    (made,) = graph.of_type(maker)
+    order = [each.urn for each in graph.resources if each.custom]
+    assert order.index(log_group.urn) < order.index(made.urn)
+
+
 def test_every_saved_query_asks_log_groups_that_there_are(graph: Graph) -> None:
     groups = {each.inputs["name"] for each in graph.of_type(LOG_GROUP)}
     queries = graph.of_type(QUERY)

@@ -222,7 +222,12 @@ def _job_volumes(names: EstateNames) -> Statement:
 def _log_delivery(names: EstateNames) -> Statement:
     groups = f"arn:aws:logs:{names.region}:{names.account_id}:log-group"
     # WAF writes only to groups whose names begin with aws-waf-logs- (AWS WAF developer guide).
-    log_groups = [f"{groups}:/rayline/{names.stack}/*", f"{groups}:aws-waf-logs-{names.prefix}*"]
+    log_groups = [
+        f"{groups}:/rayline/{names.stack}/*",
+        f"{groups}:aws-waf-logs-{names.prefix}*",
+        f"{groups}:{names.insights_log_group}",
+        f"{groups}:{names.endpoint_log_group}",
+    ]
     return Statement(
         sid="CloudWatchLogsEncrypts",
         principals=service(f"logs.{names.region}.amazonaws.com"),

@@ -5,6 +5,7 @@ from rayline_infra.components.observability.notification import Topics, TopicsAr
 from rayline_infra.components.observability.observability import Observability, ObservabilityArgs
 from rayline_infra.components.observability.places import Place, Places, named_places
 from rayline_infra.components.observability.prices import hourly_prices
+from rayline_infra.components.observability.service_logs import ServiceLogs, ServiceLogsArgs
 
 __all__ = [
     "HourlyPrices",
@@ -12,6 +13,8 @@ __all__ = [
     "ObservabilityArgs",
     "Place",
     "Places",
+    "ServiceLogs",
+    "ServiceLogsArgs",
     "Topics",
     "TopicsArgs",
     "hourly_prices",
