@@ -1,97 +1,30 @@
 """The real program on a real local cloud: applied once, applied again, and used under its own roles."""
 
 import json
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from support.applied_estate import AppliedEstate, refused
 from support.local_cloud import ACCOUNT_ID, LocalCloud
 
 from rayline.envelopes import parse_message
-from rayline.reminders import PROCESSOR_SOURCE, ReconcileDue, RetriesDue
-from rayline_local.provisioner import apply
-from rayline_local.running import require_running
+from rayline.reminders import ReconcileDue, RetriesDue
 
 RECEIVE_SECONDS = 5
 
 
-class Estate:
-    """A local cloud with the estate in it."""
-
-    def __init__(self, cloud: LocalCloud, state_path: Path) -> None:
-        self.cloud = cloud
-        self.state_path = state_path
-        self.lines: list[str] = []
-        self.outputs = self.apply()
-
-    def apply(self) -> dict[str, Any]:
-        self.lines = []
-        return apply("local", self.cloud.endpoint_url, self.state_path, report=self.lines.append)
-
-    def client(self, service: str, role: str | None = None) -> Any:
-        """A client as root, or as a role with the credentials that the role's own processes would fetch."""
-        keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        front = require_running(self.cloud.state_dir)
-        if role is not None:
-            environment = front.role_environment(role)
-            request = urllib.request.Request(
-                environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
-                headers={"Authorization": environment["AWS_CONTAINER_AUTHORIZATION_TOKEN"]},
-            )
-            with urllib.request.urlopen(request, timeout=10) as response:
-                answer = json.load(response)
-            keys = {
-                "aws_access_key_id": answer["AccessKeyId"],
-                "aws_secret_access_key": answer["SecretAccessKey"],
-                "aws_session_token": answer["Token"],
-            }
-        return boto3.Session(region_name=front.region, **keys).client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=front.endpoint_url,
-            config=Config(inject_host_prefix=False, retries={"total_max_attempts": 1}),
-        )
-
-    def received(self) -> list[dict[str, Any]]:
-        """The next messages of the event queue but reminders, as the processor receives and deletes them."""
-        sqs = self.client("sqs", "processor")
-        url = self.outputs["queue_url"]
-        found = sqs.receive_message(
-            QueueUrl=url, WaitTimeSeconds=RECEIVE_SECONDS, MaxNumberOfMessages=10
-        ).get("Messages", [])
-        for message in found:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        bodies = [json.loads(message["Body"]) for message in found]
-        return [body for body in bodies if body["source"] != PROCESSOR_SOURCE]
-
-
 @pytest.fixture(scope="module")
-def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppliedEstate]:
     folder = tmp_path_factory.mktemp("estate")
     cloud = LocalCloud(folder / "cloud")
     cloud.start()
     try:
-        yield Estate(cloud, folder / "estate.json")
+        yield AppliedEstate(cloud, folder / "estate.json")
     finally:
         cloud.stop()
 
 
-def refused(act: Callable[[], object]) -> bool:
-    """Whether AWS denied a call; any other failure is an error of the test."""
-    try:
-        act()
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        assert code in ("AccessDenied", "AccessDeniedException"), code
-        return True
-    return False
-
-
-def test_the_estate_is_applied_whole(estate: Estate) -> None:
+def test_the_estate_is_applied_whole(estate: AppliedEstate) -> None:
     state = json.loads(estate.state_path.read_text())
     types = {each["type"] for each in state["resources"]}
     assert len(state["resources"]) > 90
@@ -103,13 +36,13 @@ def test_the_estate_is_applied_whole(estate: Estate) -> None:
     assert json.loads(pipeline["PipelineDefinition"])["Steps"]
 
 
-def test_applying_the_estate_again_changes_nothing(estate: Estate) -> None:
+def test_applying_the_estate_again_changes_nothing(estate: AppliedEstate) -> None:
     before = json.loads(estate.state_path.read_text())
     assert estate.apply() == estate.outputs
     assert estate.lines == [f"{len(before['resources'])} unchanged"]
 
 
-def test_secrets_got_values_once_and_keep_them(estate: Estate) -> None:
+def test_secrets_got_values_once_and_keep_them(estate: AppliedEstate) -> None:
     def values() -> list[str]:
         client = estate.client("secretsmanager")
         return [
@@ -126,7 +59,7 @@ def test_secrets_got_values_once_and_keep_them(estate: Estate) -> None:
     assert not [value for value in drawn if value in shown]
 
 
-def test_an_upload_reaches_the_processor_and_nobody_else(estate: Estate) -> None:
+def test_an_upload_reaches_the_processor_and_nobody_else(estate: AppliedEstate) -> None:
     where = {"Bucket": estate.outputs["uploads_bucket"], "Key": "upload/hospital-a/image.dcm"}
     estate.client("s3", "uploader").put_object(**where, Body=b"image")
     (event,) = estate.received()
@@ -139,7 +72,7 @@ def test_an_upload_reaches_the_processor_and_nobody_else(estate: Estate) -> None
     assert refused(lambda: estate.client("s3", "uploader").put_object(**elsewhere, Body=b"image"))
 
 
-def test_a_verification_reaches_the_processor_through_the_custom_bus(estate: Estate) -> None:
+def test_a_verification_reaches_the_processor_through_the_custom_bus(estate: AppliedEstate) -> None:
     entry = {
         "Source": "rayline.api",
         "DetailType": "Image Verified",
@@ -154,7 +87,7 @@ def test_a_verification_reaches_the_processor_through_the_custom_bus(estate: Est
     )
 
 
-def test_the_ledgers_are_the_processors(estate: Estate) -> None:
+def test_the_ledgers_are_the_processors(estate: AppliedEstate) -> None:
     item = {"pk": {"S": "instance#1"}, "outbox_shard": {"S": "0"}, "created_at": {"S": "2026-01-01"}}
     table = estate.outputs["image_tracking_table"]
     processor = estate.client("dynamodb", "processor")
@@ -172,7 +105,7 @@ def test_the_ledgers_are_the_processors(estate: Estate) -> None:
         assert refused(lambda client=client: client.put_item(TableName=effects, Item=item)), role  # type: ignore[misc]
 
 
-def test_only_the_execution_role_reads_secrets(estate: Estate) -> None:
+def test_only_the_execution_role_reads_secrets(estate: AppliedEstate) -> None:
     arn = estate.outputs["deid_secret_arn"]
     assert not refused(lambda: estate.client("secretsmanager", "execution").get_secret_value(SecretId=arn))
     for role in ("processor", "operator", "training", "uploader"):
@@ -212,7 +145,7 @@ def test_only_the_execution_role_reads_secrets(estate: Estate) -> None:
     ],
 )
 def test_rules_match_the_events_that_services_send(
-    estate: Estate, source: str, detail_type: str, detail: dict[str, str], rule: str | None
+    estate: AppliedEstate, source: str, detail_type: str, detail: dict[str, str], rule: str | None
 ) -> None:
     pipeline = f"arn:aws:sagemaker:us-east-1:{ACCOUNT_ID}:pipeline/{estate.outputs['pipeline_name']}"
     real = {"DATASTORE": estate.outputs["datastore_id"], "PIPELINE": pipeline}
@@ -238,7 +171,7 @@ def test_rules_match_the_events_that_services_send(
     assert matching == ({f"rayline-local-{rule}"} if rule else set())
 
 
-def test_schedules_remind_and_the_alarm_stands(estate: Estate) -> None:
+def test_schedules_remind_and_the_alarm_stands(estate: AppliedEstate) -> None:
     events = estate.client("events")
     inputs = {}
     for kind in ("retries-due", "reconcile-due"):
@@ -255,7 +188,7 @@ def test_schedules_remind_and_the_alarm_stands(estate: Estate) -> None:
     assert alarm["TreatMissingData"] == "breaching"
 
 
-def test_only_the_processor_lists_what_was_uploaded(estate: Estate) -> None:
+def test_only_the_processor_lists_what_was_uploaded(estate: AppliedEstate) -> None:
     bucket = estate.outputs["uploads_bucket"]
     assert not refused(lambda: estate.client("s3", "processor").list_object_versions(Bucket=bucket))
     for role in ("operator", "uploader", "training", "import"):
@@ -263,7 +196,7 @@ def test_only_the_processor_lists_what_was_uploaded(estate: Estate) -> None:
         assert refused(lambda client=client: client.list_object_versions(Bucket=bucket)), role  # type: ignore[misc]
 
 
-def test_the_estate_survives_a_killed_cloud(estate: Estate) -> None:
+def test_the_estate_survives_a_killed_cloud(estate: AppliedEstate) -> None:
     datastore = estate.outputs["datastore_id"]
     estate.cloud.kill()
     estate.cloud.start()

@@ -7,16 +7,85 @@ from rayline.names import RoleKind
 
 @dataclass(frozen=True)
 class Unobserved:
-    """Actions of one statement that the local cloud never sees, and why they stay."""
+    """Grants that the local cloud never sees used, and why they stay.
+
+    Attributes:
+        sids: statements; none stands for all of the role's.
+        actions: of these statements; none stands for all.
+    """
 
     role: RoleKind
-    sid: str
-    actions: tuple[str, ...]
     reason: str
+    sids: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
 
     def covers(self, role: str, sid: str, action: str) -> bool:
         """Whether this is the reason for a grant."""
-        return (self.role, self.sid) == (role, sid) and action in self.actions
+        return (
+            role == self.role
+            and (not self.sids or sid in self.sids)
+            and (not self.actions or action in self.actions)
+        )
 
 
-UNOBSERVED: tuple[Unobserved, ...] = ()
+AGENT = "the ECS agent pulls images and writes logs; a process of this machine needs neither"
+COLLECTOR = "the collector beside the task sends the traces; no collector runs on this machine"
+BROKEN_OFF = "used only where an upload breaks off and its parts must not stay behind"
+MISSING_KEY = "S3 answers 404 for a key that is not there only to who may list, and 403 to anybody else"
+PIPELINE = "SageMaker Pipelines does it in the role's name; the local runner runs the steps itself"
+PLATFORM = "SageMaker's own part of a job, which the local runner does without calls"
+NOT_PLAYED = "the local cloud does not play the service that takes this role"
+ABORT = ("s3:AbortMultipartUpload",)
+
+UNOBSERVED: tuple[Unobserved, ...] = (
+    Unobserved("replication-identified", NOT_PLAYED),
+    Unobserved("replication-deidentified", NOT_PLAYED),
+    Unobserved("trail", NOT_PLAYED),
+    Unobserved("flow-logs", NOT_PLAYED),
+    Unobserved("endpoint", NOT_PLAYED),
+    Unobserved("execution", AGENT, sids=("PullImage", "LogInToRegistry", "WriteLogs")),
+    Unobserved("processor", COLLECTOR, sids=("SendTraces",)),
+    Unobserved("api", COLLECTOR, sids=("SendTraces",)),
+    Unobserved("gateway", COLLECTOR, sids=("SendTraces",)),
+    Unobserved("processor", BROKEN_OFF, actions=ABORT),
+    Unobserved("import", BROKEN_OFF, actions=ABORT),
+    Unobserved("training", BROKEN_OFF, actions=ABORT),
+    Unobserved("operator", BROKEN_OFF, actions=ABORT),
+    Unobserved("uploader", BROKEN_OFF, actions=ABORT),
+    Unobserved("api", BROKEN_OFF, actions=ABORT),
+    Unobserved("gateway", BROKEN_OFF, actions=ABORT),
+    Unobserved("processor", MISSING_KEY, sids=("ListBuckets",)),
+    Unobserved("operator", MISSING_KEY, sids=("ListBuckets",)),
+    Unobserved("training", MISSING_KEY, sids=("ListArtifacts",)),
+    Unobserved(
+        "import",
+        "stays until an import in AWS has shown that HealthImaging does not read its results back",
+        sids=("ReadResults",),
+    ),
+    Unobserved(
+        "training",
+        PIPELINE,
+        sids=(
+            "RunProcessingJobs",
+            "RunTrainingJobs",
+            "RegisterModels",
+            "FindModelPackageGroup",
+            "PassItselfToJobs",
+        ),
+    ),
+    Unobserved(
+        "training",
+        PLATFORM,
+        sids=(
+            "PullImage",
+            "LogInToRegistry",
+            "FindLogs",
+            "WriteLogs",
+            "PublishJobMetrics",
+            "AttachToTheNetwork",
+            "SeeTheNetwork",
+            "EncryptJobVolumes",
+        ),
+    ),
+    Unobserved("training", PLATFORM, sids=("UseKeys",), actions=("kms:DescribeKey", "kms:Encrypt")),
+)
