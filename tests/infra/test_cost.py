@@ -224,10 +224,15 @@ def test_nothing_is_variable_in_a_month_in_which_nothing_happens(graph_of: Calla
     assert idle.total > 0
 
 
-def test_the_budget_of_a_stack_is_above_its_cost(bill_of: Callable[[str], Estimate]) -> None:
+def test_an_ordinary_month_stays_below_the_budget_and_the_alert_before_it(
+    bill_of: Callable[[str], Estimate],
+) -> None:
     for stack in ("dev", "prod"):
-        document = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
-        assert bill_of(stack).total < float(document["config"]["rayline:monthlyBudgetUsd"]), stack
+        settings = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+        budget, shares = float(settings["rayline:monthlyBudgetUsd"]), settings["rayline:budgetAlertPercents"]
+        assert shares[-1] == 100
+        # An alert that comes every month is one that nobody reads.
+        assert bill_of(stack).total < budget * shares[-2] / 100, stack
 
 
 def test_the_page_about_cost_tells_the_figures_that_the_program_computes(
