@@ -79,7 +79,8 @@ def _print(found: Review, runs: int) -> None:
         if rows:
             console.print(_table(title, rows, found))
     for each in found.stale:
-        console.print(f"[bold]not unused any more, or not granted:[/] {each.role} {each.sid} {each.actions}")
+        where = " ".join((each.role, *each.sids, *each.actions))
+        console.print(f"[bold]a reason for what is used, or not granted:[/] {where}: {each.reason}")
     console.print(
         f"{runs} runs: {len(found.granted)} grants, {len(found.used)} used, {len(found.explained)} unused with a "
         f"reason, [bold]{len(found.unexplained)} unused without[/]"

@@ -29,9 +29,12 @@ class ObservedGrants:
         self._lock = threading.Lock()
         self._seen: set[Grant] = set()
         if path.exists():
-            lines = path.read_text().splitlines(keepends=True)
-            # A kill may have cut the last line off.
-            self._seen.update(Grant(**json.loads(line)) for line in lines if line.endswith("\n"))
+            whole = path.read_text()
+            # A kill may have cut the last line off; what comes next must not be glued to it.
+            kept = whole[: whole.rfind("\n") + 1]
+            if kept != whole:
+                path.write_text(kept)
+            self._seen.update(Grant(**json.loads(line)) for line in kept.splitlines())
 
     def add(self, grant: Grant) -> None:
         """Keep a grant; one that is known costs a look into a set."""
