@@ -15,6 +15,7 @@ TOPIC = "aws:sns/topic:Topic"
 TABLE = "aws:dynamodb/table:Table"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105
 REPOSITORY = "aws:ecr/repository:Repository"
+CLUSTER = "aws:ecs/cluster:Cluster"
 KEY = "aws:kms/key:Key"
 REPLICA_KEY = "aws:kms/replicaKey:ReplicaKey"
 ALIAS = "aws:kms/alias:Alias"
@@ -41,6 +42,7 @@ KEY_INPUT: Mapping[str, str] = {
     "aws:cloudwatch/eventArchive:EventArchive": "kmsKeyIdentifier",
     "aws:cloudwatch/eventBus:EventBus": "kmsKeyIdentifier",
     "aws:cloudtrail/trail:Trail": "kmsKeyId",
+    CLUSTER: "configuration.managedStorageConfiguration.fargateEphemeralStorageKmsKeyId",
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "kmsKeyArn",
     "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": "serverSideEncryption.keyArn",
 }

@@ -45,6 +45,15 @@ def table(**inputs: Any) -> Any:
     )
 
 
+def cluster(storage: dict[str, str]) -> Any:
+    return made(
+        "aws:ecs/cluster:Cluster",
+        "cluster",
+        {"configuration": {"managedStorageConfiguration": storage}},
+        outputs={"arn": arn("ecs", "cluster/c")},
+    )
+
+
 def block(**flags: bool) -> Any:
     return made(BLOCK, "uploads-block", {"bucket": "b-uploads", **dict.fromkeys(FLAGS, True), **flags})
 
@@ -141,6 +150,13 @@ def cases() -> list[Case]:
                 ENCRYPTED_QUEUE, "aws:sqs/queue:Queue", "events", lambda inputs: inputs.pop("kmsMasterKeyId")
             ),
             "events",
+        ),
+        Case(
+            "ENC-1",
+            "what tasks spool is under no key",
+            graph(key("identified"), cluster({"fargateEphemeralStorageKmsKeyId": key_arn("identified")})),
+            graph(key("identified"), cluster({})),
+            "cluster",
         ),
         Case(
             "ENC-1",

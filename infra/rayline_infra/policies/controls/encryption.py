@@ -151,7 +151,7 @@ CONTROLS = (
         "Data at rest is encrypted with a key of the estate",
         ("164.312(a)(2)(iv)",),
         "critical",
-        "buckets, tables, queues, topics, secrets, log groups, archives, trails, endpoints, the data store",
+        "whatever holds data: buckets, tables, queues, log groups, archives, tasks' storage, images and others",
         encrypted_at_rest,
     ),
     Control(

@@ -7,7 +7,7 @@ from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.controls.retention import ARCHIVE, LOG_GROUP, TRAIL
 from rayline_infra.policies.deliveries import EVENTS, TARGET, deliveries
 from rayline_infra.policies.graph import Graph, Resource
-from rayline_infra.policies.holdings import QUEUE, door_clauses, key_clauses, key_named, key_of
+from rayline_infra.policies.holdings import CLUSTER, QUEUE, door_clauses, key_clauses, key_named, key_of
 from rayline_infra.policies.identities import at
 from rayline_infra.policies.statements import Request, decided
 
@@ -29,6 +29,8 @@ OWN_NEEDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     # EventBridge user guide, "Encrypting event buses" and "Encrypting archives"
     BUS: (EVENTS, ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")),
     ARCHIVE: (EVENTS, ("kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey")),
+    # ECS developer guide, "Customer managed keys for Fargate ephemeral storage"
+    CLUSTER: ("fargate.amazonaws.com", ("kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant")),
     # CloudTrail user guide, "Configure KMS key policies"
     TRAIL: ("cloudtrail.amazonaws.com", ("kms:GenerateDataKey", "kms:DescribeKey")),
 }

@@ -7,6 +7,7 @@ from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.graph import Graph, Resource
 from rayline_infra.policies.holdings import (
     BUCKET,
+    CLUSTER,
     QUEUE,
     SECRET,
     TABLE,
@@ -26,8 +27,8 @@ DEIDENTIFIED_ROLES = frozenset({
 })  # fmt: skip
 # Roles whose explicit denial the identified buckets carry: they run code that others wrote.
 DENIED_ROLES = ("training", "import")
-# Object keys of senders stand in messages and events; so these count as identified too.
-IDENTIFIED_TYPES = (QUEUE, ARCHIVE)
+# Object keys of senders stand in messages and events, and originals are spooled in tasks.
+IDENTIFIED_TYPES = (QUEUE, ARCHIVE, CLUSTER)
 
 
 def zone_of(resource: Resource) -> str:
