@@ -6,5 +6,8 @@ from rayline_local.provisioner.adapters.not_emulated import NOT_EMULATED
 
 NOT_JUDGED: Mapping[str, str] = {
     **NOT_EMULATED,
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
+        "MiniStack takes two rules that differ only in their prefix list for one"
+    ),
     "aws:lb/targetGroup:TargetGroup": "on this machine tasks are processes, and no load balancer stands before them",
 }

@@ -61,23 +61,45 @@ def test_a_healthy_estate_lets_a_study_through_and_keeps_nothing_of_it(estate: O
     assert nothing(left_behind(estate)), left_behind(estate)
 
 
-def test_what_somebody_broke_is_named_and_the_study_that_stopped_there_is_removed(estate: OwnEstate) -> None:
-    sqs, events = estate.account.client("sqs"), estate.account.client("events")
-    letters = sqs.get_queue_url(QueueName="rayline-local-events-dlq")["QueueUrl"]
-    events.disable_rule(Name="rayline-local-ingested")
-    sqs.set_queue_attributes(QueueUrl=letters, Attributes={"Policy": ""})
-    estate.account.client("dynamodb").update_continuous_backups(
+def break_things(estate: OwnEstate) -> dict[str, str]:
+    """Change by hand what a hand may change; what must be said of each, by what AWS calls it."""
+    client, bucket = estate.account.client, estate.account.bucket
+    client("events").disable_rule(Name="rayline-local-ingested")
+    letters = client("sqs").get_queue_url(QueueName="rayline-local-events-dlq")["QueueUrl"]
+    client("sqs").set_queue_attributes(QueueUrl=letters, Attributes={"Policy": ""})
+    client("dynamodb").update_continuous_backups(
         TableName="rayline-local-effects",
         PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False},
     )
+    client("s3").put_bucket_versioning(
+        Bucket=bucket("reports"), VersioningConfiguration={"Status": "Suspended"}
+    )
+    client("s3").delete_public_access_block(Bucket=bucket("models"))
+    client("iam").delete_role_policy(RoleName="rayline-local-reviewer", PolicyName="work")
+    client("cloudwatch").disable_alarm_actions(AlarmNames=["rayline-local-queue-age"])
+    client("logs").put_retention_policy(logGroupName="/rayline/local/processor", retentionInDays=3653)
+    return {
+        "rayline-local-ingested": "is DISABLED and should be ENABLED",
+        "rayline-local-events-dlq": "it has no policy, so that EventBridge cannot deliver to it",
+        "rayline-local-effects": "its point-in-time recovery is DISABLED",
+        bucket("reports"): "Status is 'Suspended' and should be 'Enabled'",
+        bucket("models"): "is not there",
+        "work": "is not there",
+        "rayline-local-queue-age": "its actions are switched off",
+        "/rayline/local/processor": "retentionInDays is 3653 and should be 7",
+    }
+
+
+def test_what_somebody_broke_is_named_and_the_study_that_stopped_there_is_removed(estate: OwnEstate) -> None:
+    broken = break_things(estate)
     finished = validate(estate, "--deadline", "20")
     report = json.loads(finished.stdout)
-    named = {(each["physical_name"].rsplit("/", 1)[-1], each["what"]) for each in report["problems"]}
-    assert named == {
-        ("rayline-local-ingested", "is DISABLED and should be ENABLED"),
-        ("rayline-local-events-dlq", "it has no policy, so that EventBridge cannot deliver to it"),
-        ("rayline-local-effects", "its point-in-time recovery is DISABLED"),
+    # A queue's URL differs from cloud to cloud.
+    named = {
+        each["physical_name"].removeprefix("https://sqs.us-east-1.amazonaws.com/123456789012/"): each["what"]
+        for each in report["problems"]
     }
+    assert named == broken
     assert report["probe"]["stopped_at"] == "import recorded by the processor"
     assert "`ingested`" in report["probe"]["hint"]
     assert (finished.returncode, report["ok"]) == (1, False)

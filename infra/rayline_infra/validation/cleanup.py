@@ -19,7 +19,7 @@ JOBS_SECONDS = 120.0
 POLL_SECONDS = 0.5
 STAYS = (
     "the batch's item and HealthImaging's import job, so that the reconciler finds every job explained",
-    "effects and sent notifications in the ledgers, which expire by themselves, and the count of what was ever imported",
+    "effects and sent notifications in the ledgers, which expire by themselves, and the count of all imports",
     "the audit trail, logs, metrics and event archives, which nobody may change",
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from rayline_infra.policies.graph import Resource
 from rayline_infra.validation.account import Account
-from rayline_infra.validation.readers import access, buckets, keeping, messages, running
+from rayline_infra.validation.readers import access, buckets, doors, guards, keeping, messages, running
 
 __all__ = ["READERS", "Reader"]
 
@@ -16,4 +16,6 @@ READERS: Mapping[str, Reader] = {
     **keeping.READERS,
     **access.READERS,
     **running.READERS,
+    **doors.READERS,
+    **guards.READERS,
 }

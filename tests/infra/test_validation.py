@@ -1,0 +1,168 @@
+"""What `rayline validate` compares, without an account: documents, readers and the made-up study."""
+
+import json
+import zlib
+from io import BytesIO
+from typing import Any
+
+import boto3
+import pydicom
+import pytest
+from botocore.stub import Stubber
+
+from rayline.errors import ConfigurationError
+from rayline_infra.policies.graph import Graph, Resource
+from rayline_infra.validation.account import Account
+from rayline_infra.validation.readers import READERS
+from rayline_infra.validation.report import ProbeReport, Problem, Report
+from rayline_infra.validation.resources import read
+from rayline_infra.validation.study import MARK, SLICES, ProbeStudy
+
+# Types that stand and fall with one that is read, or that AWS offers no plain call for; each is printed as not read.
+UNREAD = {
+    "aws:acm/certificateValidation:CertificateValidation",
+    "aws:cfg/deliveryChannel:DeliveryChannel",
+    "aws:cfg/recorder:Recorder",
+    "aws:cloudfront/originAccessControl:OriginAccessControl",
+    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
+    "aws:cloudfront/vpcOrigin:VpcOrigin",
+    "aws:cloudwatch/logDelivery:LogDelivery",
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination",
+    "aws:cloudwatch/logDeliverySource:LogDeliverySource",
+    "aws:cloudwatch/queryDefinition:QueryDefinition",
+    "aws:cognito/logDeliveryConfiguration:LogDeliveryConfiguration",
+    "aws:cognito/managedLoginBranding:ManagedLoginBranding",
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+    "aws:costexplorer/anomalySubscription:AnomalySubscription",
+    "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl",
+    "aws:ec2/defaultRouteTable:DefaultRouteTable",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "aws:ec2/internetGateway:InternetGateway",
+    "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:ecs/clusterCapacityProviders:ClusterCapacityProviders",
+    "aws:guardduty/detectorFeature:DetectorFeature",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:lb/listenerRule:ListenerRule",
+    "aws:route53/record:Record",
+    "aws:wafv2/webAclAssociation:WebAclAssociation",
+    "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration",
+}
+
+
+def account(**outputs: object) -> Account:
+    """An account that nobody answers for."""
+    graph = Graph("test", (), {"region": "us-east-1", "account_id": "123456789012", **outputs})
+    session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
+    return Account(graph, session)
+
+
+def resource(type_token: str, **inputs: Any) -> Resource:
+    return Resource(urn="", type=type_token, name="it", custom=True, inputs=inputs)
+
+
+def test_every_type_is_read_or_known_not_to_be(graph: Graph) -> None:
+    declared = {each.type for each in graph.resources if each.custom} - {"pulumi:providers:aws"}
+    assert declared - set(READERS) <= UNREAD
+    assert not UNREAD & set(READERS)
+    read_resources = sum(each.type in READERS for each in graph.resources)
+    assert read_resources > 0.9 * sum(each.custom for each in graph.resources)
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "same"),
+    [
+        ({"a": ["x", "y"]}, {"a": ["y", "x"]}, True),
+        ({"a": ["x"]}, {"a": "x"}, True),
+        ({"a": "subnet-0123456789abcdef0"}, {"a": "subnet-0fedcba9876543210"}, True),
+        ({"a": ["x"]}, {"a": ["x", "y"]}, False),
+        ({"a": "subnet-0123456789abcdef0"}, {"a": "sg-0123456789abcdef0"}, False),
+        ({"Effect": "Deny"}, {"Effect": "Allow"}, False),
+    ],
+)
+def test_documents_are_the_same_whatever_aws_makes_of_their_form(
+    declared: dict[str, Any], found: dict[str, Any], same: bool
+) -> None:
+    assert account().same_document(json.dumps(declared), json.dumps(found)) is same
+    assert account().same_document(json.dumps(declared), found) is same
+
+
+def test_no_document_is_not_the_declared_one() -> None:
+    assert not account().same_document("{}", None)
+    assert not account().same_document('{"a": 1}', "")
+
+
+def test_what_planning_invented_is_compared_by_what_aws_called_it() -> None:
+    known = account()
+    known.learn("arn:aws:kms:us-east-1:1:key/planned", "arn:aws:kms:us-east-1:1:key/real")
+    assert known.expected({"key": ["arn:aws:kms:us-east-1:1:key/planned"]}) == {
+        "key": ["arn:aws:kms:us-east-1:1:key/real"]
+    }
+
+
+def test_another_account_is_refused_before_anything_is_read() -> None:
+    other = account()
+    with Stubber(other.client("sts")) as answers:
+        answers.add_response(
+            "get_caller_identity",
+            {"Account": "999999999999", "UserId": "u", "Arn": "arn:aws:iam::999999999999:root"},
+        )
+        with pytest.raises(
+            ConfigurationError, match="account 999999999999, and the stack is in 123456789012"
+        ):
+            other.require_own()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("ENABLED", []), ("DISABLED", ["is DISABLED and should be ENABLED"])]
+)
+def test_a_rule_that_is_off_is_named(state: str, said: list[str]) -> None:
+    here = account()
+    rule = resource(
+        "aws:cloudwatch/eventRule:EventRule",
+        name="rayline-test-uploaded",
+        eventBusName="default",
+        state="ENABLED",
+        eventPattern='{"source": ["aws.s3"]}',
+    )
+    with Stubber(here.client("events")) as answers:
+        answers.add_response("describe_rule", {"State": state, "EventPattern": '{"source":["aws.s3"]}'})
+        found = read(here, rule)
+    assert found == [Problem(rule.type, "it", "rayline-test-uploaded", each) for each in said]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ResourceNotFoundException", "is not there"),
+        ("AccessDeniedException", "could not be read: An error occurred (AccessDeniedException)"),
+    ],
+)
+def test_what_is_absent_or_not_allowed_is_a_problem_of_its_own(code: str, said: str) -> None:
+    here = account()
+    table = resource("aws:dynamodb/table:Table", name="rayline-test-effects")
+    with Stubber(here.client("dynamodb")) as answers:
+        answers.add_client_error("describe_table", code)
+        (found,) = read(here, table)
+    assert found.what.startswith(said)
+
+
+def test_the_made_up_study_says_what_it_is_and_no_two_are_alike() -> None:
+    study, other = ProbeStudy.make(), ProbeStudy.make()
+    assert not study.sha256s & other.sha256s
+    assert len(study.sha256s) == SLICES
+    read_back = [pydicom.dcmread(BytesIO(each.content)) for each in study.slices]
+    assert {str(each.PatientID) for each in read_back} == {f"{MARK}-{study.id}"}
+    assert len({each.StudyInstanceUID for each in read_back}) == 1
+    assert len({each.SOPInstanceUID for each in read_back}) == SLICES
+    for one, dataset in zip(study.slices, read_back, strict=True):
+        assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
+        assert zlib.crc32(dataset.PixelData) == one.checksum
+        assert dataset.pixel_array.shape == (dataset.Rows, dataset.Columns)
+
+
+def test_a_report_is_good_only_without_problems_and_with_the_whole_way() -> None:
+    good = Report("test", 3, (), {}, {}, ProbeReport({"sent": 1.0}))
+    assert good.ok
+    assert good.to_json()["ok"] is True
+    assert not Report("test", 3, (Problem("t", "n", "p", "w"),), {}, {}).ok
+    assert not Report("test", 3, (), {}, {}, ProbeReport({}, "sent", "why")).ok
