@@ -6,6 +6,20 @@ import pulumi
 import pulumi_aws as aws
 
 from rayline.names import EstateNames
+from rayline_infra.scanning.exemptions import ScannerExemption
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_338",
+        "insights-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+    ScannerExemption(
+        "CKV_AWS_338",
+        "endpoint-logs",
+        "what a log tells is needed for days; evidence that must stay for years is the audit trail, in a locked bucket",
+    ),
+)
 
 
 @dataclass(frozen=True)
