@@ -65,7 +65,8 @@ def test_an_upload_reaches_the_processor_and_nobody_else(estate: AppliedEstate) 
     (event,) = estate.received()
     assert event["detail-type"] == "Object Created"
     assert event["detail"]["object"]["key"] == where["Key"]
-    assert estate.client("s3", "processor").get_object(**where)["Body"].read() == b"image"
+    version = {**where, "VersionId": event["detail"]["object"]["version-id"]}
+    assert estate.client("s3", "processor").get_object(**version)["Body"].read() == b"image"
     for role in ("uploader", "training", "import", "operator", "execution"):
         assert refused(lambda role=role: estate.client("s3", role).get_object(**where)), role  # type: ignore[misc]
     elsewhere = {**where, "Key": "elsewhere/image.dcm"}
@@ -182,7 +183,8 @@ def test_schedules_remind_and_the_alarm_stands(estate: AppliedEstate) -> None:
         inputs[rule["ScheduleExpression"]] = parse_message(target["Input"], estate.outputs["site"])
     site = estate.outputs["site"]
     assert inputs == {"rate(1 minute)": RetriesDue(site=site), "rate(15 minutes)": ReconcileDue(site=site)}
-    (alarm,) = estate.client("cloudwatch").describe_alarms(AlarmNamePrefix="rayline-local-")["MetricAlarms"]
+    cloudwatch = estate.client("cloudwatch")
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["rayline-local-reconciler-gaps"])["MetricAlarms"]
     assert alarm["MetricName"] == "ReconcilerGaps"
     assert alarm["Dimensions"] == [{"Name": "Site", "Value": site}]
     assert alarm["TreatMissingData"] == "breaching"
