@@ -50,6 +50,7 @@ from rayline_infra.components.viewer_delivery import ViewerDelivery, ViewerDeliv
 from rayline_infra.instructions import instructions
 from rayline_infra.policies.replication import Copies
 from rayline_infra.settings import StackSettings
+from rayline_infra.settings.events import seconds_of
 
 
 class Estate(pulumi.ComponentResource):
@@ -405,6 +406,7 @@ class Estate(pulumi.ComponentResource):
             ObservabilityArgs(
                 names=self.names,
                 settings=self.settings.observability,
+                reconcile_seconds=seconds_of(self.settings.events.reconcile_rate),
                 places=self._places(),
                 topics=self.topics.arns(),
                 service_log_groups=[self.names.service_log_group(kind) for kind in services],
@@ -483,6 +485,7 @@ class Estate(pulumi.ComponentResource):
             "preprocessed_bucket": self.buckets.name("preprocessed"),
             "models_bucket": self.buckets.name("models"),
             "reports_bucket": self.buckets.name("reports"),
+            "logs_bucket": self.buckets.name("logs"),
             "image_tracking_table": self.tables.name("image-tracking"),
             "effects_table": self.tables.name("effects"),
             "model_metrics_table": self.tables.name("model-metrics"),

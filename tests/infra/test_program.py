@@ -16,6 +16,7 @@ ACCOUNTS = {"local": "123456789012", "dev": "111111111111", "prod": "22222222222
 OUTPUTS = {
     "region", "account_id", "stack", "site", "queue_url", "dlq_url", "event_bus", "uploads_bucket",
     "quarantine_bucket", "imports_bucket", "preprocessed_bucket", "models_bucket", "reports_bucket",
+    "logs_bucket",
     "image_tracking_table", "effects_table", "model_metrics_table", "datastore_id", "import_role_arn",
     "pipeline_name", "model_package_group", "processor_task_definition_arn", "processor_role_arn",
     "training_role_arn", "operator_role_arn", "reviewer_role_arn", "uploader_role_arn",

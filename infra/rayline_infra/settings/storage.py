@@ -16,7 +16,7 @@ class StorageSettings(Section):
 
     upload_days: Annotated[int, Field(ge=1, le=36_500)] = setting(
         "uploadRetentionDays",
-        "Days that an uploaded original stays after HealthImaging has its de-identified image.",
+        "Days that an uploaded original stays once HealthImaging has its image; one that was never imported stays.",
         365,
         default=365,
     )
