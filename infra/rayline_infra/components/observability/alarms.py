@@ -37,8 +37,6 @@ from rayline_infra.settings import ObservabilitySettings
 
 GIBIBYTE = 2**30
 MINUTE_SECONDS = 60
-# The reconciler runs every half hour at least (see the setting reconcileRate).
-RECONCILER_SECONDS = 30 * MINUTE_SECONDS
 # Beyond what retries swallow: botocore's own backoff starts over with each call.
 THROTTLES_A_MINUTE = 20
 FAILED_REQUESTS_PERCENT = 5.0
@@ -60,9 +58,20 @@ AWS_RULES = {
 }
 
 
-def alarms(settings: ObservabilitySettings) -> tuple[Alarm, ...]:
-    """Every alarm on one measurement; the objectives' alarms are in ``objectives``."""
-    return (*_imaging(settings), *_events(settings), *_services(), *_training(settings), *_audit(settings))
+def alarms(settings: ObservabilitySettings, reconcile_seconds: int) -> tuple[Alarm, ...]:
+    """Every alarm on one measurement; the objectives' alarms are in ``objectives``.
+
+    Args:
+        reconcile_seconds: how often the reconciler runs.
+    """
+    return (
+        *_imaging(settings),
+        *_events(settings),
+        _reconciler(reconcile_seconds),
+        *_services(),
+        *_training(settings),
+        *_audit(settings),
+    )
 
 
 def composites() -> tuple[Composite, ...]:
@@ -211,16 +220,20 @@ def _events(settings: ObservabilitySettings) -> tuple[Alarm, ...]:
             periods=5,
             breaching=5,
         ),
-        Alarm(
-            "reconciler-gaps",
-            "the reconciler found something that should have happened and did not, or did not run",
-            # A reconciler that is silent finds no gaps either; a missing value becomes one at once, where CloudWatch
-            # would look two periods further back first.
-            Math("FILL(gaps, 1)", {"gaps": ours(RECONCILER_GAPS, "Maximum")}, "gaps"),
-            0,
-            period_seconds=RECONCILER_SECONDS,
-            missing="breaching",
-        ),
+    )
+
+
+def _reconciler(reconcile_seconds: int) -> Alarm:
+    return Alarm(
+        "reconciler-gaps",
+        "the reconciler found something that should have happened and did not, or did not run",
+        # A reconciler that is silent finds no gaps either; a missing value becomes one at once, where CloudWatch
+        # would look two periods further back first.
+        Math("FILL(gaps, 1)", {"gaps": ours(RECONCILER_GAPS, "Maximum")}, "gaps"),
+        0,
+        # Two runs: one that is a little late leaves no hole.
+        period_seconds=2 * reconcile_seconds,
+        missing="breaching",
     )
 
 

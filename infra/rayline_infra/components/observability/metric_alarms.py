@@ -26,11 +26,13 @@ class AlarmsArgs:
     """Thresholds, the resources that there are, and who is told.
 
     Attributes:
+        reconcile_seconds: how often the reconciler runs.
         places: a stack without an endpoint or a trail of its own leaves those out, and has no alarms on them.
     """
 
     names: EstateNames
     settings: ObservabilitySettings
+    reconcile_seconds: int
     places: Places
     topics: Mapping[TopicKind, pulumi.Output[str]]
 
@@ -42,7 +44,7 @@ class Alarms(pulumi.ComponentResource):
         super().__init__("rayline:observability:Alarms", name, None, opts)
         self._args = args
         self._declared: dict[str, pulumi.Resource] = {}
-        for alarm in (*alarms(args.settings), *burn_alarms()):
+        for alarm in (*alarms(args.settings, args.reconcile_seconds), *burn_alarms()):
             if alarm.places <= set(args.places):
                 self._declared[alarm.name] = self._metric_alarm(alarm)
         for composite in (*composites(), *burn_composites()):
@@ -53,7 +55,7 @@ class Alarms(pulumi.ComponentResource):
     def pages(self) -> Mapping[str, str]:
         """The runbook of each alarm that the stack has, by the alarm's name after the stack's prefix."""
         every: tuple[Alarm | Composite, ...] = (
-            *alarms(self._args.settings),
+            *alarms(self._args.settings, self._args.reconcile_seconds),
             *burn_alarms(),
             *composites(),
             *burn_composites(),

@@ -20,12 +20,14 @@ class ObservabilityArgs:
     """What there is to watch, and who is told.
 
     Attributes:
+        reconcile_seconds: how often the reconciler runs.
         trail_log_groups: log groups of the account's trail; none where the account has a trail of its own.
         prices: what the pipeline's instances cost, where that is known.
     """
 
     names: EstateNames
     settings: ObservabilitySettings
+    reconcile_seconds: int
     places: Places
     topics: Mapping[TopicKind, pulumi.Output[str]]
     service_log_groups: Sequence[str]
@@ -42,7 +44,9 @@ class Observability(pulumi.ComponentResource):
         super().__init__("rayline:observability:Observability", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         names, settings = args.names, args.settings
-        alarms = Alarms("alarms", AlarmsArgs(names, settings, args.places, args.topics), child)
+        alarms = Alarms(
+            "alarms", AlarmsArgs(names, settings, args.reconcile_seconds, args.places, args.topics), child
+        )
         Dashboards(
             "dashboards", DashboardsArgs(names, settings, args.places, alarms.pages, args.prices), child
         )
