@@ -1,5 +1,6 @@
 """Runs the Pulumi program of a project under our monitor; once per process, as Pulumi's state is global."""
 
+import gc
 import json
 import runpy
 import sys
@@ -73,6 +74,9 @@ def run_program(
         ProgramError: the program used an output that no resource answered.
         Exception: whatever the program or the backend raised.
     """
+    # pulumi_aws makes classes by the ten thousand, and this process ends with the program: looking for garbage
+    # among them is a third of the time.
+    gc.disable()
     definition = yaml.safe_load((project / PROJECT_FILE).read_text())
     pulumi.runtime.set_all_config(dict(configuration))
     set_mocks(monitor.mocks, project=definition["name"], stack=stack, preview=False, monitor=monitor)
