@@ -320,6 +320,40 @@ def test_scaling_keeps_to_the_bounds_of_the_settings(graph_of: Callable[[str], G
     }
 
 
+def test_development_is_smaller_than_production(graph_of: Callable[[str], Graph]) -> None:
+    def sizes(stack: str) -> dict[str, tuple[int, int]]:
+        return {
+            task.name: (int(task.inputs["cpu"]), int(task.inputs["memory"]))
+            for task in graph_of(stack).of_type(TASK)
+        }
+
+    dev, prod = sizes("dev"), sizes("prod")
+    assert dev == {
+        "processor-task": (1024, 4096),
+        "api-task": (512, 1024),
+        "gateway-task": (512, 1024),
+    }
+    assert prod == {
+        "processor-task": (4096, 16384),
+        "api-task": (1024, 2048),
+        "gateway-task": (1024, 2048),
+    }
+
+
+def test_every_role_that_a_task_is_handed_is_there_for_tasks_of_this_account_only(graph: Graph) -> None:
+    tasks = graph.of_type(TASK)
+    # A role of its own for each service, and one of ECS's that starts them all.
+    assert len({task.inputs["taskRoleArn"] for task in tasks}) == len(tasks) == 3
+    assert len({task.inputs["executionRoleArn"] for task in tasks}) == 1
+    for task in tasks:
+        for handed_on in ("taskRoleArn", "executionRoleArn"):
+            identity = identity_of(graph, task.inputs[handed_on])
+            assert identity is not None
+            (trust,) = identity.trust
+            assert trust.principals == (("Service", "ecs-tasks.amazonaws.com"),)
+            assert trust.values_of("aws:SourceAccount") == (graph.outputs["account_id"],)
+
+
 # --- the way in
 
 
