@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from support.small_graphs import bucket, graph
+from typer.testing import CliRunner
 
+from rayline_infra.commands import compliance as verb
 from rayline_infra.policies.compliance import MARK, page
 from rayline_infra.policies.controls import CONTROLS
 from rayline_infra.policies.controls.hipaa import RULES
@@ -46,3 +49,19 @@ def test_what_a_person_wrote_is_kept_and_what_fails_is_said() -> None:
     assert text.startswith(f"# Ours\n\nby hand\n\n{MARK}\n")
     assert "stale evidence" not in text
     assert "| uploads | requests without TLS are taken | **fail** |" in text
+
+
+def test_the_verb_writes_the_page_and_keeps_what_a_person_wrote(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    verb.register(app)
+    monkeypatch.setattr(verb, "plan", lambda stack: graph(bucket("uploads"), stack=stack))
+    output = tmp_path / "compliance.md"
+    output.write_text(f"by hand\n\n{MARK}\n")
+    result = CliRunner().invoke(app, ["compliance", "--stack", "staging", "--output", str(output)])
+    assert result.exit_code == 0
+    assert output.read_text().startswith(f"by hand\n\n{MARK}\n\n## Evidence of the stack `staging`")
+    printed = CliRunner().invoke(app, ["compliance", "--stack", "staging"])
+    assert "## Evidence of the stack `staging`" in printed.stdout

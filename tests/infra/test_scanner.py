@@ -1,5 +1,6 @@
 """The estate as an independent scanner sees it: rendered faithfully, judged, and nothing left without a reason."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from support.small_graphs import (
     bucket,
     bucket_policy,
@@ -20,11 +22,13 @@ from support.small_graphs import (
     queue,
     without,
 )
+from typer.testing import CliRunner
 
 from rayline.errors import ConfigurationError
+from rayline_infra.commands import scan as verb
 from rayline_infra.commands.scan import summary
 from rayline_infra.policies.graph import Graph
-from rayline_infra.scanning.checkov import SCANNER, Scan, scan
+from rayline_infra.scanning.checkov import SCANNER, Complaint, Scan, scan
 from rayline_infra.scanning.exemptions import ScannerExemption, declared
 from rayline_infra.scanning.terraform_names import attribute_name, singular, terraform_type
 from rayline_infra.scanning.terraform_plan import terraform_plan
@@ -200,3 +204,37 @@ def test_the_scanner_sees_what_is_taken_away_and_an_exemption_that_nothing_needs
     }
     assert found.unused == (idle,)
     assert not found.clean
+
+
+def test_the_verb_fails_where_a_check_does_and_says_what_was_not_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    verb.register(app)
+    complaint = Complaint("CKV_AWS_18", "Ensure access logging", "uploads", "aws_s3_bucket")
+    idle = ScannerExemption("CKV_AWS_27", "queue", "nothing needs this one")
+    found = Scan(
+        "staging",
+        7,
+        (complaint,),
+        {"aws_s3_bucket": 2, "aws_kms_alias": 1},
+        frozenset({"aws_s3_bucket"}),
+        (idle,),
+    )
+    monkeypatch.setattr(verb, "plan", lambda stack: graph(stack=stack))
+    monkeypatch.setattr(verb, "scan", lambda *arguments: found)
+    result = CliRunner().invoke(app, ["scan", "--stack", "staging", "--output", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "aws_s3_bucket.uploads" in result.stdout
+    assert "nothing needs the exemption of queue from CKV_AWS_27" in result.stdout
+    assert "7 checks passed, 1 failed, 0 skipped" in result.stdout
+    assert "2 of 3 resources" in result.stdout
+    assert "1 aws_kms_alias" in result.stdout
+    reasoned = dataclasses.replace(
+        found, complaints=(dataclasses.replace(complaint, reason="on purpose"),), unused=()
+    )
+    monkeypatch.setattr(verb, "scan", lambda *arguments: reasoned)
+    result = CliRunner().invoke(app, ["scan", "--stack", "staging", "--output", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "on purpose" in result.stdout

@@ -199,6 +199,13 @@ def cases() -> list[Case]:
             trust(Condition={"StringEquals": {"aws:SourceAccount": "999999999999"}}),
             "processor-role",
         ),
+        Case(
+            "IAM-4",
+            "a service that AWS documents with a guard",
+            trust(Principal={"Service": "s3.amazonaws.com"}, Condition=None),
+            trust(Principal={"Service": "sagemaker.amazonaws.com"}, Condition=None),
+            "processor-role",
+        ),
         Case("IAM-4", "everyone", trust(), trust(Principal="*"), "processor-role"),
         Case(
             "IAM-4",

@@ -11,8 +11,9 @@ from rayline_infra.policies.patterns import overlaps
 from rayline_infra.policies.statements import EVERYONE, Clause, read_policy
 
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
-# Services whose trust AWS documents without a source condition; their sessions bear none.
-NO_SOURCE = frozenset({"ec2.amazonaws.com"})
+# AWS documents the trust of these without a source condition, which may be there all the same: "Setting up permissions
+# for live replication" (S3), "Sending events to CloudWatch Logs" (CloudTrail).
+GUARD_OPTIONAL = frozenset({"s3.amazonaws.com", "cloudtrail.amazonaws.com"})
 # AWS managed policies that a service needs as they are, and that grant nothing to a person.
 MANAGED = frozenset({
     # AWS Config developer guide, "Permissions for the IAM role assigned to AWS Config"
@@ -117,7 +118,7 @@ def _loose(clause: Clause, account: str) -> Iterator[str]:
     for kind, name in clause.principals:
         if EVERYONE in (kind, name):
             yield "everyone may assume it"
-        elif kind == "Service" and name not in NO_SOURCE:
+        elif kind == "Service" and name not in GUARD_OPTIONAL:
             if not any(account in source for source in sources):
                 yield f"{name} may assume it for another account: no aws:SourceAccount or aws:SourceArn"
         elif kind == "Federated":
