@@ -3,17 +3,11 @@
 from rayline.observability.metrics import (
     ACCURACY,
     AUDIT_ERRORS,
-    CONNECTION_ERRORS,
-    CONSUMED_MESSAGES,
-    CONSUMER_ERRORS,
-    OUTBOX_LAG,
     PREDICTION_DRIFT,
-    RECONCILER_GAPS,
     RETRIEVAL_LATENCY,
     STORED_BYTES,
-    THROTTLES,
 )
-from rayline_infra.components.observability.alarm import Alarm, Composite
+from rayline_infra.components.observability.alarm import Alarm
 from rayline_infra.components.observability.aws_metrics import (
     API_BALANCER_ERRORS,
     API_REQUESTS,
@@ -26,36 +20,21 @@ from rayline_infra.components.observability.aws_metrics import (
     EXECUTIONS_FAILED,
     HOUR_SECONDS,
     LOG_EVENTS,
-    LOST_INVOCATIONS,
-    MESSAGES_WAITING,
-    OLDEST_MESSAGE,
+    MINUTE_SECONDS,
     RUNNING_TASKS,
 )
+from rayline_infra.components.observability.event_alarms import event_alarms, reconciler_alarm
 from rayline_infra.components.observability.places import Place
 from rayline_infra.components.observability.series import Math, ours, theirs
 from rayline_infra.settings import ObservabilitySettings
 
 GIBIBYTE = 2**30
-MINUTE_SECONDS = 60
-# Beyond what retries swallow: botocore's own backoff starts over with each call.
-THROTTLES_A_MINUTE = 20
 FAILED_REQUESTS_PERCENT = 5.0
 # A population stability index above this is called a shift by those who use it for credit scores.
 SHIFTED = 0.2
 # At night one failed request of a few would look like an outage.
 LEAST_FAILED_REQUESTS = 5
 AUDIT_SILENCE_PERIODS = 3
-DEAD_LETTER_QUEUES = {
-    "events": Place.DEAD_LETTER_QUEUE,
-    "notices": Place.NOTICES_DEAD_LETTER_QUEUE,
-    "schedules": Place.SCHEDULES_DEAD_LETTER_QUEUE,
-}
-AWS_RULES = {
-    "uploaded": Place.UPLOADED_RULE,
-    "ingested": Place.INGESTED_RULE,
-    "trained": Place.TRAINED_RULE,
-    "evaluated": Place.EVALUATED_RULE,
-}
 
 
 def alarms(settings: ObservabilitySettings, reconcile_seconds: int) -> tuple[Alarm, ...]:
@@ -66,54 +45,11 @@ def alarms(settings: ObservabilitySettings, reconcile_seconds: int) -> tuple[Ala
     """
     return (
         *_imaging(settings),
-        *_events(settings),
-        _reconciler(reconcile_seconds),
+        *event_alarms(settings),
+        reconciler_alarm(reconcile_seconds),
         *_services(),
         *_training(settings),
         *_audit(settings),
-    )
-
-
-def composites() -> tuple[Composite, ...]:
-    """Alarms over alarms, for troubles of which each has many symptoms.
-
-    A composite that another one is silent for stands behind it.
-    """
-    return (
-        Composite(
-            "processing-down",
-            "no event is processed: tasks are missing, or messages wait while nobody hears of the reconciler",
-            "alarms",
-            either=("processor-tasks",),
-            together=("queue-age", "reconciler-gaps"),
-        ),
-        Composite(
-            "processing-degraded",
-            "events are processed late or fail; the alarms below it say what is wrong",
-            "alarms",
-            either=(
-                "queue-age",
-                "reconciler-gaps",
-                "outbox-lag",
-                "consumer-errors",
-                "connection-errors",
-                "throttling",
-            ),
-            unless=("processing-down",),
-        ),
-        Composite(
-            "dead-letters",
-            "events were given up and wait for a person; a processor that is down is told of first",
-            "alarms",
-            either=("dead-letter-queue",),
-            unless=("processing-down",),
-        ),
-        Composite(
-            "api-down",
-            "viewers see errors: tasks of the API are missing, or more than one request in twenty fails",
-            "alarms",
-            either=("api-tasks", "api-errors"),
-        ),
     )
 
 
@@ -137,103 +73,6 @@ def _imaging(settings: ObservabilitySettings) -> tuple[Alarm, ...]:
             period_seconds=HOUR_SECONDS,
             topic="notices",
         ),
-    )
-
-
-def _events(settings: ObservabilitySettings) -> tuple[Alarm, ...]:
-    return (
-        Alarm(
-            "queue-age",
-            f"the oldest event waits longer than {settings.oldest_message_seconds} s",
-            theirs(OLDEST_MESSAGE, Place.QUEUE),
-            settings.oldest_message_seconds,
-            period_seconds=5 * MINUTE_SECONDS,
-            periods=2,
-            breaching=2,
-        ),
-        Alarm(
-            "dead-letter-queue",
-            "a dead-letter queue is not empty",
-            Math(
-                " + ".join(f"FILL({each}, 0)" for each in DEAD_LETTER_QUEUES),
-                {name: theirs(MESSAGES_WAITING, place) for name, place in DEAD_LETTER_QUEUES.items()},
-                "dead letters",
-            ),
-            0,
-            # The latest period may not have its value yet, and FILL would make an empty queue of it.
-            period_seconds=5 * MINUTE_SECONDS,
-            periods=3,
-        ),
-        Alarm(
-            "delivery-failed",
-            "EventBridge could hand an event neither to the queue nor to the dead-letter queue",
-            Math(
-                " + ".join(f"FILL({each}, 0)" for each in (*AWS_RULES, "verified")),
-                {
-                    **{name: theirs(LOST_INVOCATIONS, place) for name, place in AWS_RULES.items()},
-                    "verified": theirs(LOST_INVOCATIONS, Place.EVENT_BUS, Place.VERIFIED_RULE),
-                },
-                "lost events",
-            ),
-            0,
-            period_seconds=5 * MINUTE_SECONDS,
-            periods=3,
-            topic="alarms",
-        ),
-        Alarm(
-            "outbox-lag",
-            "an event of ours should have left five minutes ago",
-            ours(OUTBOX_LAG),
-            5 * MINUTE_SECONDS,
-            period_seconds=5 * MINUTE_SECONDS,
-            periods=2,
-            breaching=2,
-        ),
-        Alarm(
-            "consumer-errors",
-            f"more than {settings.consumer_error_percent:g} % of messages failed",
-            Math(
-                "IF(handled > 0, 100 * FILL(errors, 0) / handled, 0)",
-                {"errors": ours(CONSUMER_ERRORS), "handled": ours(CONSUMED_MESSAGES)},
-                "failed, %",
-            ),
-            settings.consumer_error_percent,
-            period_seconds=5 * MINUTE_SECONDS,
-            periods=3,
-            breaching=2,
-        ),
-        Alarm(
-            "connection-errors",
-            f"more than {settings.connection_errors_a_minute:g} attempts a minute got no answer",
-            ours(CONNECTION_ERRORS),
-            settings.connection_errors_a_minute,
-            period_seconds=MINUTE_SECONDS,
-            periods=3,
-            breaching=2,
-        ),
-        Alarm(
-            "throttling",
-            f"AWS services refuse more than {THROTTLES_A_MINUTE} attempts a minute for five minutes",
-            ours(THROTTLES),
-            THROTTLES_A_MINUTE,
-            period_seconds=MINUTE_SECONDS,
-            periods=5,
-            breaching=5,
-        ),
-    )
-
-
-def _reconciler(reconcile_seconds: int) -> Alarm:
-    return Alarm(
-        "reconciler-gaps",
-        "the reconciler found something that should have happened and did not, or did not run",
-        # A reconciler that is silent finds no gaps either; a missing value becomes one at once, where CloudWatch
-        # would look two periods further back first.
-        Math("FILL(gaps, 1)", {"gaps": ours(RECONCILER_GAPS, "Maximum")}, "gaps"),
-        0,
-        # Two runs: one that is a little late leaves no hole.
-        period_seconds=2 * reconcile_seconds,
-        missing="breaching",
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 DOCS: Final = "https://docs.aws.amazon.com"
-HOUR_SECONDS: Final = 3600
+MINUTE_SECONDS: Final = 60
+HOUR_SECONDS: Final = 60 * MINUTE_SECONDS
 DAY_SECONDS: Final = 24 * HOUR_SECONDS
 
 

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 
 from rayline.names import EstateNames, TopicKind
 from rayline_infra.components.observability.alarm import Alarm, Composite, description
-from rayline_infra.components.observability.alarms import alarms, composites
+from rayline_infra.components.observability.alarms import alarms
+from rayline_infra.components.observability.composites import composites
 from rayline_infra.components.observability.objectives import burn_alarms, burn_composites
 from rayline_infra.components.observability.places import Places
 from rayline_infra.components.observability.series import Math, Series

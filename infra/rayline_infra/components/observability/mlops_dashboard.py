@@ -27,7 +27,7 @@ from rayline.observability.metrics import (
     VERIFIED_TO_MODEL_SECONDS,
     Dimension,
 )
-from rayline_infra.components.observability.alarms import SHIFTED, THROTTLES_A_MINUTE, missing_tasks
+from rayline_infra.components.observability.alarms import SHIFTED, missing_tasks
 from rayline_infra.components.observability.aws_metrics import (
     DAY_SECONDS,
     ENDPOINT_ERRORS,
@@ -45,6 +45,7 @@ from rayline_infra.components.observability.aws_metrics import (
     WRITE_THROTTLES,
 )
 from rayline_infra.components.observability.dashboards import Guide, HourlyPrices
+from rayline_infra.components.observability.event_alarms import AWS_RULES, THROTTLES_A_MINUTE
 from rayline_infra.components.observability.places import Place
 from rayline_infra.components.observability.series import Math, Search, ours, theirs
 from rayline_infra.components.observability.widgets import AlarmStates, Graph, Line, Widget
@@ -61,12 +62,6 @@ ALARMS = (
     "audit-errors",
 )
 MODEL_DEADLINE_SECONDS = 3600
-RULES = {
-    "uploaded": Place.UPLOADED_RULE,
-    "ingested": Place.INGESTED_RULE,
-    "trained": Place.TRAINED_RULE,
-    "evaluated": Place.EVALUATED_RULE,
-}
 
 
 def rows(
@@ -263,11 +258,11 @@ def _events(settings: ObservabilitySettings) -> Sequence[Sequence[Widget]]:
             Graph(
                 "Events that rules handed on, and could not hand on at the right",
                 "Events",
-                [theirs(RULE_INVOCATIONS, place, label=name) for name, place in RULES.items()],
+                [theirs(RULE_INVOCATIONS, place, label=name) for name, place in AWS_RULES.items()],
                 right=[
                     *(
                         theirs(FAILED_INVOCATIONS, place, label=f"{name}, failed")
-                        for name, place in RULES.items()
+                        for name, place in AWS_RULES.items()
                     ),
                     theirs(
                         FAILED_INVOCATIONS, Place.EVENT_BUS, Place.VERIFIED_RULE, label="verified, failed"

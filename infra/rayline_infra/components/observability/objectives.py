@@ -20,11 +20,10 @@ from rayline_infra.components.observability.aws_metrics import (
     EXECUTIONS_FAILED,
     EXECUTIONS_SUCCEEDED,
     HOUR_SECONDS,
+    MINUTE_SECONDS,
 )
 from rayline_infra.components.observability.places import Place
 from rayline_infra.components.observability.series import Math, ours, theirs
-
-MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True)
