@@ -145,7 +145,7 @@ def test_the_datastore_is_protected_and_its_tags_are_fixed(graph: Graph) -> None
 
 def test_production_data_is_protected_from_deletion(graph: Graph) -> None:
     held = [*graph.of_type("aws:s3/bucket:Bucket"), *graph.of_type("aws:dynamodb/table:Table")]
-    assert len(held) == 9
+    assert len(held) == 13 + 3
     assert {each.protect for each in held} == {graph.stack == "prod"}
 
 
@@ -154,6 +154,9 @@ def test_the_tasks_environment_is_what_the_processor_reads(
 ) -> None:
     container = processor_container(graph)
     environment = {each["name"]: each["value"] for each in container["environment"]}
+    # The one that is no setting of ours: where OpenTelemetry finds the collector beside the processor.
+    collector = environment.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)
+    assert (collector is not None) is (graph.stack != "local")
     assert set(environment) == {f"RAYLINE_{field.upper()}" for field in Settings.model_fields}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -220,7 +223,8 @@ def test_jobs_encrypt_with_the_deidentified_key(graph: Graph) -> None:
 
 def processor_container(graph: Graph) -> dict[str, Any]:
     task = graph.named("aws:ecs/taskDefinition:TaskDefinition", "processor-task")
-    (container,) = json.loads(task.inputs["containerDefinitions"])
+    containers = json.loads(task.inputs["containerDefinitions"])
+    (container,) = [each for each in containers if each["name"] == "processor"]
     assert isinstance(container, dict)
     return container
 
