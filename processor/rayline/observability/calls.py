@@ -92,10 +92,12 @@ class MeasuredCalls:
         exception: Exception | None,
         **_: Any,
     ) -> None:
+        if exception is None and (parsed_response is None or "Error" not in parsed_response):
+            return  # as nearly always
         service = event_name.split(".")[1]
         if isinstance(exception, _NO_ANSWER):
             self._meter.record(CONNECTION_ERRORS, 1, service)
-        elif parsed_response and _is_throttle(parsed_response):
+        elif parsed_response is not None and _is_throttle(parsed_response):
             self._meter.record(THROTTLES, 1, service)
 
     def _call_begins(self, context: MutableMapping[str, Any], **_: Any) -> None:
