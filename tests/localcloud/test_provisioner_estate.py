@@ -185,8 +185,9 @@ def test_schedules_remind_and_the_alarm_stands(estate: AppliedEstate) -> None:
     assert inputs == {"rate(1 minute)": RetriesDue(site=site), "rate(15 minutes)": ReconcileDue(site=site)}
     cloudwatch = estate.client("cloudwatch")
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=["rayline-local-reconciler-gaps"])["MetricAlarms"]
-    assert alarm["MetricName"] == "ReconcilerGaps"
-    assert alarm["Dimensions"] == [{"Name": "Site", "Value": site}]
+    (metric,) = (each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each)
+    assert metric["MetricName"] == "ReconcilerGaps"
+    assert metric["Dimensions"] == [{"Name": "Site", "Value": site}]
     assert alarm["TreatMissingData"] == "breaching"
 
 
