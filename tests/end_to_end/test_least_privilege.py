@@ -58,7 +58,7 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEstate]:
     build_dir = folder / "build"
     write_profile(folder / PROFILE)
     more = ("--patience", "120", f"--set=rayline:siteProfile={PROFILE}", *SIZE)
-    finished = rayline("demo", "--build-dir", build_dir, *more, cwd=folder, check=False)
+    finished = rayline("demo", "--build-dir", build_dir, *more, cwd=folder, check=False, seconds=540)
     assert (build_dir / "summary.json").exists(), finished.stdout + finished.stderr
     with OwnEstate(build_dir, batchQuietSeconds="1") as kept:
         kept.processor.start()
