@@ -7,8 +7,15 @@ from rayline_infra.policies.identities import identities
 from rayline_infra.policies.patterns import overlaps
 
 KEY = "aws:kms/key:Key"
-READS = ("s3:GetObject", "s3:GetObjectVersion", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan")
-WRITES = ("s3:PutObject", "dynamodb:PutItem", "dynamodb:UpdateItem")
+READS = (
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionForReplication",
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+)
+WRITES = ("s3:PutObject", "s3:ReplicateObject", "dynamodb:PutItem", "dynamodb:UpdateItem")
 DRAWN = ("aws:s3/bucket:Bucket", "aws:dynamodb/table:Table")
 
 
