@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, get_args
 
+import botocore
+import botocore.session
 import pytest
 import typer
 
@@ -18,6 +20,17 @@ PAGES = sorted(RUNBOOKS.glob("*.md"))
 # Pages that are no alarm's own.
 OTHERS = {"README", "incident", "losing-a-region"}
 SETTINGS = {name.partition(":")[2] for section in SECTIONS for name in section.settings()}
+
+# What the AWS CLI adds to the services' operations.
+OF_THE_CLI_ALONE = {
+    ("s3", "cp"),
+    ("s3", "ls"),
+    ("s3", "sync"),
+    ("logs", "tail"),
+    ("cloudtrail", "validate-logs"),
+}
+CLI_NAMES = {"s3api": "s3"}
+GLOBAL_OPTIONS = {"query", "output", "region", "max-items"}
 
 
 def commands() -> Any:
@@ -52,6 +65,30 @@ def test_verbs_and_options_are_the_commands_own(page: Path) -> None:
             for word in words:
                 if word.startswith("-"):
                     assert word.partition("=")[0] in options, f"rayline {call} has no {word}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_calls_of_aws_are_its_operations_and_options(page: Path) -> None:
+    session = botocore.session.get_session()
+    for line in code(page):
+        for service, operation, rest in re.findall(r"\baws ([a-z0-9-]+) ([a-z0-9-]+)([^|;]*)", line):
+            if (service, operation) in OF_THE_CLI_ALONE:
+                continue
+            model = session.get_service_model(CLI_NAMES.get(service, service))
+            operations = {_kebab(name): name for name in model.operation_names}
+            assert operation in operations, f"{page.name}: aws {service} {operation}"
+            shape = model.operation_model(operations[operation]).input_shape
+            options = {_kebab(name) for name in shape.members} if shape else set()
+            # Options of a call within the call are its own.
+            own = re.sub(r"\$\(.*", "", rest)
+            for option in re.findall(r"--([a-z][a-z-]+)", own):
+                assert option in options | GLOBAL_OPTIONS, (
+                    f"{page.name}: aws {service} {operation} --{option}"
+                )
+
+
+def _kebab(name: str) -> str:
+    return str(botocore.xform_name(name, "-"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
