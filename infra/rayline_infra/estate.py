@@ -143,6 +143,7 @@ class Estate(pulumi.ComponentResource):
                 keys.arn("secrets"),
                 settings.storage.secret_recovery_days,
                 settings.storage.plugin_secrets,
+                settings.gateway.tls,
             ),
             self._child,
         )
@@ -266,6 +267,7 @@ class Estate(pulumi.ComponentResource):
                 logs_key_arn=self.keys.arn("logs"),
                 log_days=settings.storage.log_days,
                 environment=self.environment,
+                secrets=self.secrets.of_dimse(),
                 peer_networks=[settings.network.vpc_cidr, *settings.network.hospital_cidrs],
                 health_port=settings.processor.health_port,
                 deletion_protection=settings.site.deletion_protection,

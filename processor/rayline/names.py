@@ -16,7 +16,7 @@ RoleKind = Literal[
     "endpoint",
 ]  # fmt: skip
 TrailKind = Literal["management", "data"]
-SecretKind = Literal["tracking", "deid"]
+SecretKind = Literal["tracking", "deid", "dimse-certificate", "dimse-client-ca"]
 RuleKind = Literal["uploaded", "ingested", "verified", "trained", "evaluated"]
 NoticeKind = Literal[
     "pipeline-failed", "job-failed", "import-failed", "deployment-failed", "out-of-memory",

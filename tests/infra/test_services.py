@@ -32,6 +32,7 @@ OPEN = {
     "rayline:corsOrigins": '["https://viewer.hospital-a.org"]',
     "rayline:singleSignOn": "saml",
     "rayline:samlMetadataUrl": "https://login.hospital-a.org/metadata.xml",
+    "rayline:dimseTls": "true",
 }
 ELSEWHERE = {
     "aws:region": "us-west-2",
@@ -459,6 +460,22 @@ def test_the_gateway_understands_what_it_is_told(
     assert (settings.ae_title, settings.port) == ("RAYLINE", 11112)
     assert settings.calling_ae_titles == ("CT1", "CR1")
     assert settings.peer_networks == ("10.0.0.0/16",)
+
+
+def test_a_gateway_with_tls_gets_its_certificate_and_nobody_else_does(
+    open_stack: Graph, graph: Graph
+) -> None:
+    secrets = {each["name"]: each["valueFrom"] for each in work(open_stack, "gateway")["secrets"]}
+    declared = {
+        each.inputs["name"].rpartition("/")[2]: each.outputs["arn"]
+        for each in open_stack.of_type("aws:secretsmanager/secret:Secret")
+    }
+    assert secrets == {
+        "RAYLINE_SECRET_DIMSE_CERTIFICATE": declared["dimse-certificate"],
+        "RAYLINE_SECRET_DIMSE_CLIENT_CA": declared["dimse-client-ca"],
+    }
+    assert not set(secrets) & {each["name"] for each in work(open_stack, "processor")["secrets"]}
+    assert work(graph, "gateway")["secrets"] == []
 
 
 # --- who people are

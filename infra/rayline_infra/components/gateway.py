@@ -47,6 +47,7 @@ class GatewayArgs:
     logs_key_arn: pulumi.Input[str]
     log_days: int
     environment: Mapping[str, pulumi.Input[str]]
+    secrets: Mapping[str, pulumi.Input[str]]
     peer_networks: Sequence[str]
     health_port: int
     deletion_protection: bool
@@ -136,6 +137,7 @@ class Gateway(pulumi.ComponentResource):
                 logs_key_arn=args.logs_key_arn,
                 log_days=args.log_days,
                 environment={**args.environment, **self._dimse()},
+                secrets=args.secrets,
                 ports=[args.gateway.port],
                 health_command=["rayline", "dimse", "health"] if args.health_port else (),
                 collector_image=args.collector_image,

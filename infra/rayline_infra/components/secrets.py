@@ -14,7 +14,11 @@ from rayline_infra.scanning.exemptions import ScannerExemption
 PURPOSES: dict[SecretKind, str] = {
     "tracking": "key of the hashes that stand for identifiers in logs, ledgers and events",
     "deid": "key of the de-identification's UID and date mapping",
+    "dimse-certificate": "private key and certificates of the DIMSE gateway, as PEM",
+    "dimse-client-ca": "authorities whose certificates modalities show to the DIMSE gateway, as PEM",
 }
+ALWAYS: tuple[SecretKind, ...] = ("tracking", "deid")
+DIMSE_TLS: tuple[SecretKind, ...] = ("dimse-certificate", "dimse-client-ca")
 
 SCANNER_EXEMPTIONS = (
     ScannerExemption(
@@ -27,6 +31,14 @@ SCANNER_EXEMPTIONS = (
         "deid-secret",
         "the same patient would become another one: it is replaced by hand, for a new data set",
     ),
+    ScannerExemption(
+        "CKV2_AWS_57",
+        "dimse-certificate-secret",
+        "the hospital's own authority issues and renews the certificate",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_57", "dimse-client-ca-secret", "authorities are public, and change when the hospital's do"
+    ),
 )
 
 
@@ -38,6 +50,7 @@ class SecretsArgs:
     key_arn: pulumi.Input[str]
     recovery_days: int
     plugins: Sequence[str]
+    dimse_tls: bool = False
 
 
 class Secrets(pulumi.ComponentResource):
@@ -51,7 +64,8 @@ class Secrets(pulumi.ComponentResource):
         super().__init__("rayline:secrets:Secrets", name, None, opts)
         self._args = args
         self._secrets = {
-            kind: self._declare(kind, args.names.secret(kind), purpose) for kind, purpose in PURPOSES.items()
+            kind: self._declare(kind, args.names.secret(kind), PURPOSES[kind])
+            for kind in (*ALWAYS, *(DIMSE_TLS if args.dimse_tls else ()))
         }
         self._plugins = {
             plugin: self._declare(
@@ -73,6 +87,10 @@ class Secrets(pulumi.ComponentResource):
         """ARNs of the plugins' secrets, by the variable that the processor gets each as."""
         return {variable_of(plugin): secret.arn for plugin, secret in self._plugins.items()}
 
+    def of_dimse(self) -> dict[str, pulumi.Output[str]]:
+        """ARNs of the gateway's secrets, by the variable that it gets each as; none without TLS."""
+        return {variable_of(kind): self._secrets[kind].arn for kind in DIMSE_TLS if kind in self._secrets}
+
     def _declare(self, name: str, full_name: str, purpose: str) -> aws.secretsmanager.Secret:
         secret = aws.secretsmanager.Secret(
             f"{name}-secret",
@@ -92,6 +110,6 @@ class Secrets(pulumi.ComponentResource):
         return secret
 
 
-def variable_of(plugin: str) -> str:
-    """The environment variable of a plugin's secret: ``RAYLINE_SECRET_PACS_TLS`` of ``pacs-tls``."""
-    return f"{SECRET_PREFIX}{plugin.upper().replace('-', '_')}"
+def variable_of(secret: str) -> str:
+    """The environment variable of a secret: ``RAYLINE_SECRET_PACS_TLS`` of ``pacs-tls``."""
+    return f"{SECRET_PREFIX}{secret.upper().replace('-', '_')}"

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rayline_infra.settings.processor import IMAGE_TAG, task_size_problems
-from rayline_infra.settings.section import Section, Texts, setting
+from rayline_infra.settings.section import Flag, Section, Texts, setting
 
 
 class GatewaySettings(Section):
@@ -38,6 +38,13 @@ class GatewaySettings(Section):
         "AE titles that may send; nobody may where the list is empty.",
         ["CT1", "MR1"],
         default=(),
+    )
+
+    tls: Flag = setting(
+        "dimseTls",
+        "Takes DIMSE over TLS with client certificates only; needs the secrets dimse-certificate and dimse-client-ca.",
+        True,
+        default=False,
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:

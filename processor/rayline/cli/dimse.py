@@ -9,7 +9,7 @@ import typer
 
 from rayline.cli.health import ask
 from rayline.errors import ConfigurationError
-from rayline.settings import load_settings, traces_endpoint
+from rayline.settings import load_secrets, load_settings, traces_endpoint
 
 _TICK_SECONDS = 0.5
 
@@ -38,30 +38,32 @@ def _serve(
         ) from None
     from rayline.aws import Clients
     from rayline.dimse.settings import load_dimse_settings
+    from rayline.dimse.tls_secrets import tls_files
     from rayline.health import Health, serve_health
     from rayline.observability.meter import Meter
     from rayline.observability.traces import open_traces
 
     settings = load_settings()
-    dimse = load_dimse_settings(**({} if port is None else {"port": port}))
-    meter = Meter(settings.site)
-    traces = open_traces("gateway", settings.site, traces_endpoint())
-    s3 = Clients(meter=meter, traces=traces).s3
-    gateway = Gateway(dimse, s3, settings.uploads_bucket, site=settings.site, meter=meter, traces=traces)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     health = Health(1, time.monotonic)
-    with (
-        serve_health(health, settings.health_port),
-        meter.publishing(),
-        traces.exporting(),
-        gateway.serving(),
-    ):
-        typer.echo(f"{dimse.ae_title} takes images on {dimse.host} port {gateway.port}", err=True)
-        while not stopping.wait(_TICK_SECONDS) and gateway.alive:
-            health.tick(consuming=1, braked=0)
-        health.drain()
+    with tls_files(load_secrets()) as files:
+        dimse = load_dimse_settings(**files, **({} if port is None else {"port": port}))
+        meter = Meter(settings.site)
+        traces = open_traces("gateway", settings.site, traces_endpoint())
+        s3 = Clients(meter=meter, traces=traces).s3
+        gateway = Gateway(dimse, s3, settings.uploads_bucket, site=settings.site, meter=meter, traces=traces)
+        with (
+            serve_health(health, settings.health_port),
+            meter.publishing(),
+            traces.exporting(),
+            gateway.serving(),
+        ):
+            typer.echo(f"{dimse.ae_title} takes images on {dimse.host} port {gateway.port}", err=True)
+            while not stopping.wait(_TICK_SECONDS) and gateway.alive:
+                health.tick(consuming=1, braked=0)
+            health.drain()
     if not stopping.is_set():
         raise ConfigurationError("the gateway stopped listening; see its log")
 
