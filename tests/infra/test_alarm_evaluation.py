@@ -85,7 +85,7 @@ def test_another_site_is_another_metric() -> None:
     ("statistic", "value"),
     [
         ("Sum", 10), ("Average", 2.5), ("Minimum", 1), ("Maximum", 4), ("SampleCount", 4), ("p50", 2.5),
-        ("p100", 4), ("PR(:3)", 75), ("PR(:0.5)", 0),
+        ("p100", 4), ("PR(0:3)", 75), ("PR(1:3)", 50), ("PR(0:0.5)", 0),
     ],
 )  # fmt: skip
 def test_statistics_sum_up_a_period(statistic: str, value: float) -> None:

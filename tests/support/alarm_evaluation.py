@@ -164,8 +164,10 @@ def statistic_of(statistic: str, values: Sequence[float]) -> float:
         below = int(rank)
         above = min(below + 1, len(ordered) - 1)
         return ordered[below] + (rank - below) * (ordered[above] - ordered[below])
-    if rank := re.fullmatch(r"PR\(:(\d+(?:\.\d+)?)\)", statistic):
-        return 100 * sum(each <= float(rank[1]) for each in values) / len(values)
+    if bounds := re.fullmatch(r"PR\((\d+(?:\.\d+)?):(\d+(?:\.\d+)?)\)", statistic):
+        # The lower bound is exclusive, the upper one inclusive ("Statistics definitions").
+        low, high = float(bounds[1]), float(bounds[2])
+        return 100 * sum(low < each <= high for each in values) / len(values)
     raise ValueError(f"{statistic} is no statistic that alarms of ours use")
 
 

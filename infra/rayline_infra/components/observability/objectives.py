@@ -74,7 +74,7 @@ OBJECTIVES = (
         "retrieval-speed",
         "99 % of reads from HealthImaging take 500 ms at most",
         0.99,
-        Math("(100 - good) / 100", {"good": ours(RETRIEVAL_LATENCY, "PR(:500)")}, "slow reads"),
+        Math("(100 - good) / 100", {"good": ours(RETRIEVAL_LATENCY, "PR(0:500)")}, "slow reads"),
         rare=False,
     ),
     Objective(
@@ -102,7 +102,7 @@ OBJECTIVES = (
         "verified-to-model",
         "95 % of models are registered within an hour of the newest label that they were made with",
         0.95,
-        Math("(100 - good) / 100", {"good": ours(VERIFIED_TO_MODEL_SECONDS, "PR(:3600)")}, "late models"),
+        Math("(100 - good) / 100", {"good": ours(VERIFIED_TO_MODEL_SECONDS, "PR(0:3600)")}, "late models"),
         rare=True,
     ),
 )

@@ -18,8 +18,8 @@ class Series:
 
     Attributes:
         dimensions: in order; a value is a place, or text that is the same in every stack.
-        statistic: ``Sum``, ``Average``, ``Maximum`` …, a percentile (``p99``), or a percentile rank (``PR(:500)``: the
-            percentage of values up to 500).
+        statistic: ``Sum``, ``Average``, ``Maximum`` …, a percentile (``p99``), or a percentile rank (``PR(0:500)``: the
+            percentage of values above 0 and up to 500).
         label: how a legend names it.
     """
 
