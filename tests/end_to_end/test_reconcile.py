@@ -117,6 +117,19 @@ def test_uploads_whose_rule_was_off(lossy: LossyEstate) -> None:
     assert set(lossy.account.import_successes().values()) == {1}
 
 
+def test_originals_of_what_was_imported_may_expire_and_are_in_the_archive(lossy: LossyEstate) -> None:
+    account = lossy.account
+    s3 = account.client("s3")
+    versions = account.object_versions("uploads")
+    assert len(versions) == len(FIRST) + len(SECOND)
+    for key, version_id in versions:
+        tags = s3.get_object_tagging(Bucket=account.bucket("uploads"), Key=key, VersionId=version_id)[
+            "TagSet"
+        ]
+        assert tags == [{"Key": "rayline-state", "Value": "imported"}]
+    assert account.objects("archive") == account.objects("uploads")
+
+
 def test_the_schedule_has_the_processor_reconcile(lossy: LossyEstate) -> None:
     def begun() -> list[dict[str, Any]]:
         return lossy.account.items("image-tracking", "reconciliation")

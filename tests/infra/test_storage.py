@@ -74,7 +74,7 @@ def test_every_bucket_is_guarded(graph: Graph, bucket: str) -> None:
     assert tls["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
 
 
-@pytest.mark.parametrize("bucket", sorted(IDENTIFIED | DEIDENTIFIED | ABROAD | {"logs"}))
+@pytest.mark.parametrize("bucket", sorted(IDENTIFIED | DEIDENTIFIED | ABROAD))
 def test_nothing_is_stored_under_another_key(graph: Graph, bucket: str) -> None:
     (rule,) = part(graph, "BucketServerSideEncryptionConfiguration", bucket)["rules"]
     default = rule["applyServerSideEncryptionByDefault"]
