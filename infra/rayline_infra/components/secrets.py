@@ -31,14 +31,6 @@ SCANNER_EXEMPTIONS = (
         "deid-secret",
         "the same patient would become another one: it is replaced by hand, for a new data set",
     ),
-    ScannerExemption(
-        "CKV2_AWS_57",
-        "dimse-certificate-secret",
-        "the hospital's own authority issues and renews the certificate",
-    ),
-    ScannerExemption(
-        "CKV2_AWS_57", "dimse-client-ca-secret", "authorities are public, and change when the hospital's do"
-    ),
 )
 
 
