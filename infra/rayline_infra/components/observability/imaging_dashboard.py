@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rayline.names import ObjectiveKind
 from rayline.observability.metrics import (
     ASSOCIATIONS,
     COMPRESSION_RATIO,
@@ -37,6 +38,7 @@ from rayline_infra.components.observability.aws_metrics import (
     HOUR_SECONDS,
 )
 from rayline_infra.components.observability.dashboards import Guide
+from rayline_infra.components.observability.objectives import OBJECTIVES, PACES
 from rayline_infra.components.observability.places import Place
 from rayline_infra.components.observability.series import Search, ours, theirs
 from rayline_infra.components.observability.widgets import AlarmStates, Graph, Line, Widget
@@ -56,6 +58,22 @@ ALARMS = (
 )
 
 
+def _budget(kind: ObjectiveKind, title: str) -> Graph:
+    objective = OBJECTIVES[kind]
+    fast = PACES[0]
+    return Graph(
+        title,
+        "Share",
+        [objective.bad],
+        lines=[
+            Line(objective.budget, "budget"),
+            Line(objective.budget * fast.burn_rate, f"burns {fast.burn_rate:g} times too fast"),
+        ],
+        period_seconds=fast.long_seconds,
+        width=12,
+    )
+
+
 def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Widget]]:
     """The widgets, row by row."""
     return (
@@ -69,6 +87,10 @@ def rows(settings: ObservabilitySettings, guide: Guide) -> Sequence[Sequence[Wid
             )
         ],
         [AlarmStates("Alarms of imaging", ALARMS)],
+        [
+            _budget("retrieval-speed", "Objective: reads slower than 500 ms (share of an hour's)"),
+            _budget("api-availability", "Objective: requests that failed (share of an hour's)"),
+        ],
         [
             Graph(
                 "Reading from HealthImaging (ms)",

@@ -8,7 +8,7 @@ objectives of CloudWatch Application Signals need its agent in every task, and p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rayline.names import ObjectiveKind, TopicKind
@@ -66,10 +66,10 @@ class Objective:
     @property
     def budget(self) -> float:
         """The share of events that may be bad."""
-        return 1 - self.target
+        return round(1 - self.target, 9)
 
 
-OBJECTIVES = (
+_OBJECTIVES = (
     Objective(
         "retrieval-speed",
         "99 % of reads from HealthImaging take 500 ms at most",
@@ -106,11 +106,12 @@ OBJECTIVES = (
         rare=True,
     ),
 )
+OBJECTIVES: Mapping[ObjectiveKind, Objective] = {each.kind: each for each in _OBJECTIVES}
 
 
 def burn_alarms() -> Iterator[Alarm]:
     """The objectives' alarms; those with a short and a long window tell nobody, their composites do."""
-    for objective in OBJECTIVES:
+    for objective in OBJECTIVES.values():
         if objective.rare:
             yield Alarm(
                 f"{objective.kind}-week",
@@ -139,7 +140,7 @@ def burn_alarms() -> Iterator[Alarm]:
 
 def burn_composites() -> Iterator[Composite]:
     """One alarm for each pace of each objective: both windows burn."""
-    for objective in OBJECTIVES:
+    for objective in OBJECTIVES.values():
         if objective.rare:
             continue
         for pace in PACES:
