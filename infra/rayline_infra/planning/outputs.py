@@ -136,11 +136,8 @@ def _record_host(facts: Facts) -> str:
 
 # What configures a bucket has the bucket's name for its id.
 OF_A_BUCKET = (
-    "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration",
-    "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketLogging:BucketLogging",
-    "aws:s3/bucketMetric:BucketMetric",
     "aws:s3/bucketNotification:BucketNotification",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
@@ -169,10 +166,6 @@ RULES: Mapping[str, Rule] = {
             "resource/{serviceNamespace}/{resourceId}:policyName/{name}"
         ),
     },
-    "aws:appautoscaling/scheduledAction:ScheduledAction": {
-        "id": "{name}",
-        "arn": "arn:aws:autoscaling:{region}:{account}:scheduledAction:{uuid}:scheduledActionName/{name}",
-    },
     "aws:appautoscaling/target:Target": {
         "id": "{resourceId}",
         "arn": "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{hex32}",
@@ -193,10 +186,6 @@ RULES: Mapping[str, Rule] = {
         "id": "arn:aws:chatbot::{account}:chat-configuration/slack-channel/{configurationName}",
         "chatConfigurationArn": "{id}",
     },
-    "aws:chatbot/teamsChannelConfiguration:TeamsChannelConfiguration": {
-        "id": "arn:aws:chatbot::{account}:chat-configuration/microsoft-teams-channel/{configurationName}",
-        "chatConfigurationArn": "{id}",
-    },
     "aws:cloudcontrol/resource:Resource": {
         "id": "{hex32}",
         "properties": lambda facts: (
@@ -204,7 +193,6 @@ RULES: Mapping[str, Rule] = {
             f'{facts["region"]}:{facts["account"]}:datastore/{facts["hex32"]}"}}'
         ),
     },
-    "aws:cloudfront/cachePolicy:CachePolicy": {"id": "{uuid}", "etag": "E{upper13}"},
     "aws:cloudfront/distribution:Distribution": {
         "id": "E{upper13}",
         "arn": "arn:aws:cloudfront::{account}:distribution/{id}",
@@ -219,7 +207,6 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:cloudfront::{account}:origin-access-control/{id}",
         "etag": "E{upper13}",
     },
-    "aws:cloudfront/originRequestPolicy:OriginRequestPolicy": {"id": "{uuid}", "etag": "E{upper13}"},
     "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": {
         "id": "{uuid}",
         "arn": "arn:aws:cloudfront::{account}:response-headers-policy/{id}",
@@ -275,8 +262,6 @@ RULES: Mapping[str, Rule] = {
         "id": "{name}",
         "arn": "arn:aws:logs:{region}:{account}:log-group:{name}",
     },
-    "aws:cloudwatch/logMetricFilter:LogMetricFilter": {"id": "{name}"},
-    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": {"id": "{policyName}"},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {
         "id": "{name}",
         "arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
@@ -287,12 +272,6 @@ RULES: Mapping[str, Rule] = {
     "aws:cognito/managedLoginBranding:ManagedLoginBranding": {
         "id": "{userPoolId},{uuid}",
         "managedLoginBrandingId": "{uuid}",
-    },
-    "aws:cognito/resourceServer:ResourceServer": {
-        "id": "{userPoolId}|{identifier}",
-        "scopeIdentifiers": lambda facts: [
-            f"{facts['identifier']}/{each['scopeName']}" for each in facts.get("scopes") or ()
-        ],
     },
     "aws:cognito/userGroup:UserGroup": {"id": "{userPoolId}/{name}"},
     "aws:cognito/userPool:UserPool": {
@@ -371,7 +350,6 @@ RULES: Mapping[str, Rule] = {
         "defaultSecurityGroupId": "sg-{hex17}",
         "mainRouteTableId": "rtb-{hex17}",
     },
-    "aws:ec2/vpcDhcpOptionsAssociation:VpcDhcpOptionsAssociation": {"id": "dopt-{hex17}"},
     "aws:ec2/vpcEndpoint:VpcEndpoint": {
         "id": "vpce-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}",
@@ -379,9 +357,6 @@ RULES: Mapping[str, Rule] = {
         "dnsEntries": [
             {"dnsName": "{id}-{hex8}.{serviceName}.vpce.amazonaws.com", "hostedZoneId": "Z{upper13}"}
         ],
-    },
-    "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation": {
-        "id": "a-{vpcEndpointId}{hex8}"
     },
     "aws:ec2/vpnConnection:VpnConnection": {
         "id": "vpn-{hex17}",
@@ -392,13 +367,11 @@ RULES: Mapping[str, Rule] = {
         "id": "vgw-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:vpn-gateway/{id}",
     },
-    "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation": {"id": "{vpnGatewayId}_{routeTableId}"},
     "aws:ec2transitgateway/vpcAttachment:VpcAttachment": {
         "id": "tgw-attach-{hex17}",
         "arn": "arn:aws:ec2:{region}:{account}:transit-gateway-attachment/{id}",
     },
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": {"id": "{repository}", "registryId": "{account}"},
-    "aws:ecr/registryScanningConfiguration:RegistryScanningConfiguration": {"id": "{account}"},
     "aws:ecr/repository:Repository": {
         "id": "{name}",
         "arn": "arn:aws:ecr:{region}:{account}:repository/{name}",
@@ -425,7 +398,6 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:guardduty:{region}:{account}:detector/{id}",
     },
     "aws:guardduty/detectorFeature:DetectorFeature": {"id": "{detectorId}/{name}"},
-    "aws:iam/policy:Policy": {"id": "arn:aws:iam::{account}:policy/{name}", "arn": "{id}"},
     "aws:iam/role:Role": {
         "id": "{name}",
         "arn": "arn:aws:iam::{account}:role/{name}",
@@ -440,11 +412,6 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:kms:{region}:{account}:key/{uuid}",
     },
     # A replica has its primary's id in another region (KMS, "Multi-Region keys").
-    "aws:kms/replicaKey:ReplicaKey": {
-        "id": _last("primaryKeyArn"),
-        "keyId": "{id}",
-        "arn": "arn:aws:kms:{region}:{account}:key/{id}",
-    },
     "aws:lb/listener:Listener": {"id": _listener_arn, "arn": "{id}"},
     "aws:lb/listenerRule:ListenerRule": {"id": _listener_rule_arn, "arn": "{id}"},
     "aws:lb/loadBalancer:LoadBalancer": {
@@ -459,30 +426,15 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:elasticloadbalancing:{region}:{account}:{arnSuffix}",
         "id": "{arn}",
     },
-    "aws:resourcegroups/group:Group": {
-        "id": "{name}",
-        "arn": "arn:aws:resource-groups:{region}:{account}:group/{name}",
-    },
     "aws:route53/record:Record": {
         "id": "{zoneId}_{name}_{type}",
         "fqdn": _record_host,
-    },
-    "aws:route53/zone:Zone": {
-        "id": "Z{upper13}",
-        "zoneId": "{id}",
-        "arn": "arn:aws:route53:::hostedzone/{id}",
     },
     "aws:s3/bucket:Bucket": {
         "id": "{bucket}",
         "arn": "arn:aws:s3:::{bucket}",
         "bucketDomainName": "{bucket}.s3.amazonaws.com",
         "bucketRegionalDomainName": "{bucket}.s3.{region}.amazonaws.com",
-    },
-    "aws:s3/bucketObject:BucketObject": {"id": "{bucket}/{key}", "arn": "arn:aws:s3:::{bucket}/{key}"},
-    "aws:s3/bucketObjectv2:BucketObjectv2": {"id": "{bucket}/{key}", "arn": "arn:aws:s3:::{bucket}/{key}"},
-    "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": {
-        "id": "{name}",
-        "arn": "arn:aws:sagemaker:{region}:{account}:data-quality-job-definition/{name}",
     },
     "aws:sagemaker/endpoint:Endpoint": {
         "id": "{name}",
@@ -498,21 +450,9 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:sagemaker:{region}:{account}:model-package-group/{modelPackageGroupName}",
     },
     "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": {"id": "{modelPackageGroupName}"},
-    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": {
-        "id": "{name}",
-        "arn": "arn:aws:sagemaker:{region}:{account}:monitoring-schedule/{name}",
-    },
     "aws:sagemaker/pipeline:Pipeline": {
         "id": "{pipelineName}",
         "arn": "arn:aws:sagemaker:{region}:{account}:pipeline/{pipelineName}",
-    },
-    "aws:scheduler/schedule:Schedule": {
-        "id": lambda facts: f"{facts.get('groupName', 'default')}/{facts['name']}",
-        "arn": "arn:aws:scheduler:{region}:{account}:schedule/{id}",
-    },
-    "aws:scheduler/scheduleGroup:ScheduleGroup": {
-        "id": "{name}",
-        "arn": "arn:aws:scheduler:{region}:{account}:schedule-group/{name}",
     },
     "aws:secretsmanager/secret:Secret": {
         # Secrets Manager appends six random characters to the name.
@@ -529,7 +469,6 @@ RULES: Mapping[str, Rule] = {
         "arn": "arn:aws:sqs:{region}:{account}:{name}",
     },
     "aws:sqs/queuePolicy:QueuePolicy": {"id": "{queueUrl}"},
-    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": {"id": "{queueUrl}"},
     "aws:ssm/parameter:Parameter": {
         "id": "{name}",
         "arn": lambda facts: (
@@ -547,20 +486,11 @@ RULES: Mapping[str, Rule] = {
         "securityGroupRuleId": "{id}",
         "arn": "arn:aws:ec2:{region}:{account}:security-group-rule/{id}",
     },
-    "aws:wafv2/ipSet:IpSet": {
-        "id": "{uuid}",
-        "arn": _waf_arn("ipset"),
-    },
     "aws:wafv2/webAcl:WebAcl": {
         "id": "{uuid}",
         "arn": _waf_arn("webacl"),
     },
     "aws:wafv2/webAclAssociation:WebAclAssociation": {"id": "{webAclArn},{resourceArn}"},
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": {"id": "{resourceArn}"},
-    "aws:xray/group:Group": {"id": "arn:aws:xray:{region}:{account}:group/{groupName}/{hex8}", "arn": "{id}"},
-    "aws:xray/samplingRule:SamplingRule": {
-        "id": "{ruleName}",
-        "arn": "arn:aws:xray:{region}:{account}:sampling-rule/{ruleName}",
-    },
     **{token: {"id": "{bucket}"} for token in OF_A_BUCKET},
 }

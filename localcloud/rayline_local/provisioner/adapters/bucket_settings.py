@@ -49,13 +49,8 @@ LIFECYCLE = _setting(
     _lifecycle,
     "DeleteBucketLifecycle",
 )
-CORS = _setting(
-    "PutBucketCors",
-    "GetBucketCors",
-    "CORSRules",
-    lambda inputs: {"CORSConfiguration": {"CORSRules": inputs["corsRules"]}},
-    "DeleteBucketCors",
-)
+
+
 REPLICATION = _setting(
     "PutBucketReplication",
     "GetBucketReplication",

@@ -74,15 +74,11 @@ def _configured(
     )
 
 
-def _shaped(configuration: str, renamed: Mapping[str, str] | None = None) -> Build:
+def _shaped(configuration: str) -> Build:
     """The configuration with the inputs' own names."""
 
     def build(cloudfront: Any, operation: str, inputs: Inputs) -> dict[str, Any]:
-        given = dict(inputs)
-        for member, name in (renamed or {}).items():
-            if name in given:
-                given[member] = given.pop(name)
-        made: dict[str, Any] = request_for(cloudfront, operation, {configuration: given})[configuration]
+        made: dict[str, Any] = request_for(cloudfront, operation, {configuration: inputs})[configuration]
         return made
 
     return build
@@ -105,31 +101,12 @@ def _policy_name(member: str) -> Callable[[Mapping[str, Any]], Any]:
     return name
 
 
-def _headers_policy(cloudfront: Any, operation: str, inputs: Inputs) -> dict[str, Any]:
-    made = _shaped("ResponseHeadersPolicyConfig")(cloudfront, operation, inputs)
-    return made
-
-
 RESPONSE_HEADERS_POLICY = _configured(
     "ResponseHeadersPolicy",
     ("ListResponseHeadersPolicies", "ResponseHeadersPolicyList", _policy_name("ResponseHeadersPolicy")),
     "ResponseHeadersPolicyConfig",
-    _headers_policy,
+    _shaped("ResponseHeadersPolicyConfig"),
     {"arn": "arn:aws:cloudfront::{account}:response-headers-policy/{id}"},
-)
-CACHE_POLICY = _configured(
-    "CachePolicy",
-    ("ListCachePolicies", "CachePolicyList", _policy_name("CachePolicy")),
-    "CachePolicyConfig",
-    _shaped("CachePolicyConfig"),
-    {},
-)
-ORIGIN_REQUEST_POLICY = _configured(
-    "OriginRequestPolicy",
-    ("ListOriginRequestPolicies", "OriginRequestPolicyList", _policy_name("OriginRequestPolicy")),
-    "OriginRequestPolicyConfig",
-    _shaped("OriginRequestPolicyConfig"),
-    {},
 )
 
 

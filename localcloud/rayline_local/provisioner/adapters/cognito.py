@@ -160,39 +160,3 @@ USER_GROUP = Recipe(
         GroupName=inputs["name"], UserPoolId=inputs["userPoolId"]
     ),
 )
-
-
-def _resource_server(cognito: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
-    found = cognito.describe_resource_server(UserPoolId=inputs["userPoolId"], Identifier=inputs["identifier"])
-    return dict(found["ResourceServer"])
-
-
-def _put_resource_server(cognito: Any, operation: str, inputs: Inputs) -> Any:
-    method = getattr(cognito, operation)
-    return method(
-        UserPoolId=inputs["userPoolId"],
-        Identifier=inputs["identifier"],
-        Name=inputs["name"],
-        Scopes=[
-            {"ScopeName": each["scopeName"], "ScopeDescription": each["scopeDescription"]}
-            for each in inputs.get("scopes") or ()
-        ],
-    )
-
-
-RESOURCE_SERVER = Recipe(
-    service=SERVICE,
-    find=_resource_server,
-    identity="{userPoolId}|{identifier}",
-    create=lambda cognito, inputs: _put_resource_server(cognito, "create_resource_server", inputs),
-    update=lambda cognito, found, inputs: _put_resource_server(cognito, "update_resource_server", inputs),
-    delete=lambda cognito, resource_id, inputs: cognito.delete_resource_server(
-        UserPoolId=inputs["userPoolId"], Identifier=inputs["identifier"]
-    ),
-    more_outputs=lambda cognito, found: {
-        "scopeIdentifiers": [
-            f"{found['Identifier']}/{each['ScopeName']}" for each in found.get("Scopes") or ()
-        ]
-    },
-    replaced_by=frozenset({"userPoolId", "identifier"}),
-)

@@ -63,27 +63,6 @@ class RolePolicyAdapter:
         tolerate(GONE, lambda: self._iam.delete_role_policy(RoleName=role, PolicyName=name))
 
 
-def _managed_policy(iam: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
-    for page in iam.get_paginator("list_policies").paginate(Scope="Local"):
-        for each in page["Policies"]:
-            if each["PolicyName"] == inputs["name"]:
-                return dict(each)
-    return None
-
-
-MANAGED_POLICY = Recipe(
-    service="iam",
-    find=_managed_policy,
-    identity="Arn",
-    create="CreatePolicy",
-    renamed={"PolicyName": "name", "PolicyDocument": "policy"},
-    delete=("DeletePolicy", "PolicyArn"),
-    outputs={"arn": "{id}"},
-    # Another version would do on AWS, where five are kept; here the policy is made anew.
-    replaced_by=frozenset({"name", "path", "description", "policy"}),
-)
-
-
 def _attachment(iam: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
     found = iam.list_attached_role_policies(RoleName=inputs["role"])["AttachedPolicies"]
     return next((dict(each) for each in found if each["PolicyArn"] == inputs["policyArn"]), None)

@@ -1,10 +1,8 @@
-"""CloudWatch log groups, metric filters and resource policies."""
+"""CloudWatch log groups."""
 
 from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs, Made, tolerate
-from rayline_local.provisioner.adapters.recipe import Found, Recipe
-from rayline_local.provisioner.adapters.requests import request_for
 from rayline_local.provisioner.clients import Clients
 
 GONE = ("ResourceNotFoundException",)
@@ -44,56 +42,3 @@ class LogGroupAdapter:
     def _find(self, name: str) -> Any:
         found = self._logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
         return next((group for group in found if group["logGroupName"] == name), None)
-
-
-def _metric_filter(logs: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
-    found = logs.describe_metric_filters(logGroupName=inputs["logGroupName"])["metricFilters"]
-    return next((dict(each) for each in found if each["filterName"] == inputs["name"]), None)
-
-
-def _put_metric_filter(logs: Any, inputs: Inputs) -> Any:
-    request = request_for(logs, "PutMetricFilter", inputs, {"filterName": "name", "filterPattern": "pattern"})
-    request["metricTransformations"] = request_for(
-        logs,
-        "PutMetricFilter",
-        {
-            "metricTransformations": [
-                {
-                    f"metric{name.capitalize()}" if name in NAMED else name: value
-                    for name, value in each.items()
-                }
-                for each in [inputs["metricTransformation"]]
-            ]
-        },
-    )["metricTransformations"]
-    return logs.put_metric_filter(**request)
-
-
-NAMED = ("name", "namespace", "value")
-METRIC_FILTER = Recipe(
-    service="logs",
-    find=_metric_filter,
-    identity="filterName",
-    create=_put_metric_filter,
-    update=lambda logs, found, inputs: _put_metric_filter(logs, inputs),
-    delete=lambda logs, name, inputs: logs.delete_metric_filter(
-        logGroupName=inputs["logGroupName"], filterName=name
-    ),
-    replaced_by=frozenset({"name", "logGroupName"}),
-)
-
-
-def _resource_policy(logs: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
-    found = logs.describe_resource_policies()["resourcePolicies"]
-    return next((dict(each) for each in found if each["policyName"] == inputs["policyName"]), None)
-
-
-RESOURCE_POLICY = Recipe(
-    service="logs",
-    find=_resource_policy,
-    identity="policyName",
-    create="PutResourcePolicy",
-    update="PutResourcePolicy",
-    delete=("DeleteResourcePolicy", "policyName"),
-    replaced_by=frozenset({"policyName"}),
-)

@@ -15,10 +15,8 @@ NOT_EMULATED: Mapping[str, str] = {
     ),
     "aws:accessanalyzer/analyzer:Analyzer": NO_SERVICE.format("IAM Access Analyzer"),
     "aws:appautoscaling/policy:Policy": NO_SERVICE.format("Application Auto Scaling"),
-    "aws:appautoscaling/scheduledAction:ScheduledAction": NO_SERVICE.format("Application Auto Scaling"),
     "aws:appautoscaling/target:Target": NO_SERVICE.format("Application Auto Scaling"),
     "aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration": NO_SERVICE.format("chat applications"),
-    "aws:chatbot/teamsChannelConfiguration:TeamsChannelConfiguration": NO_SERVICE.format("chat applications"),
     "aws:cloudwatch/eventBusPolicy:EventBusPolicy": (
         "MiniStack keeps single grants of a bus and no document, and judges PutEvents by neither"
     ),
@@ -30,22 +28,12 @@ NOT_EMULATED: Mapping[str, str] = {
     "aws:ec2transitgateway/vpcAttachment:VpcAttachment": "MiniStack has no transit gateways",
     "aws:guardduty/detector:Detector": NO_SERVICE.format("GuardDuty"),
     "aws:guardduty/detectorFeature:DetectorFeature": NO_SERVICE.format("GuardDuty"),
-    "aws:kms/replicaKey:ReplicaKey": "the local cloud has one region",
-    "aws:resourcegroups/group:Group": "it only shows in a console what carries a tag",
     "aws:route53/record:Record": "the zone is the site's own, and the local cloud does not have it",
-    "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration": (
-        "MiniStack answers that it took the configuration and forgets it"
-    ),
-    "aws:s3/bucketMetric:BucketMetric": "MiniStack answers that it took the configuration and forgets it",
-    "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": NO_ENDPOINTS,
     "aws:sagemaker/endpoint:Endpoint": NO_ENDPOINTS,
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": NO_ENDPOINTS,
     "aws:sagemaker/model:Model": NO_ENDPOINTS,
     "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": (
         "the local SageMaker has one account, and judges by the policies of roles"
     ),
-    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": NO_ENDPOINTS,
     "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": "MiniStack's WAF writes no logs",
-    "aws:xray/group:Group": NO_SERVICE.format("X-Ray"),
-    "aws:xray/samplingRule:SamplingRule": NO_SERVICE.format("X-Ray"),
 }

@@ -3,7 +3,6 @@
 from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs, Made, tolerate
-from rayline_local.provisioner.adapters.recipe import Found, Recipe
 from rayline_local.provisioner.clients import Clients
 
 GONE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
@@ -75,27 +74,3 @@ class QueuePolicyAdapter:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(int(value))
-
-
-def _redrive_allow_policy(sqs: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
-    name = "RedriveAllowPolicy"
-    found = sqs.get_queue_attributes(QueueUrl=inputs["queueUrl"], AttributeNames=[name])
-    return dict(found["Attributes"]) if found.get("Attributes", {}).get(name) else None
-
-
-def _allow_redrive(sqs: Any, inputs: Inputs) -> None:
-    policy = {"RedriveAllowPolicy": inputs["redriveAllowPolicy"]}
-    sqs.set_queue_attributes(QueueUrl=inputs["queueUrl"], Attributes=policy)
-
-
-REDRIVE_ALLOW_POLICY = Recipe(
-    service="sqs",
-    find=_redrive_allow_policy,
-    identity="{queueUrl}",
-    create=_allow_redrive,
-    update=lambda sqs, found, inputs: _allow_redrive(sqs, inputs),
-    delete=lambda sqs, url, inputs: sqs.set_queue_attributes(
-        QueueUrl=url, Attributes={"RedriveAllowPolicy": ""}
-    ),
-    replaced_by=frozenset({"queueUrl"}),
-)

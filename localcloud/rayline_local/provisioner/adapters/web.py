@@ -104,7 +104,6 @@ def _firewall_recipe(kind: str) -> Recipe:
 
 
 WEB_ACL = _firewall_recipe("WebACL")
-IP_SET = _firewall_recipe("IPSet")
 
 
 def _web_acl_association(waf: Any, inputs: Inputs, resource_id: str | None) -> Found | None:
