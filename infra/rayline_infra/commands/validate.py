@@ -14,9 +14,11 @@ from rayline_infra.validation.account import Account
 from rayline_infra.validation.probe import Probe
 from rayline_infra.validation.report import Report
 from rayline_infra.validation.resources import check
+from rayline_infra.validation.settling import settle
 
 LOGS_NOTHING = True
 PROBE_SECONDS = 600.0
+SETTLE_SECONDS = 900.0
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +35,10 @@ def register(app: typer.Typer) -> None:
         deadline: Annotated[
             float, typer.Option(help="Seconds that the study may take from its upload to its pixels.", min=1)
         ] = PROBE_SECONDS,
+        settle_seconds: Annotated[
+            float,
+            typer.Option("--settle", help="Seconds to wait for services that are being deployed.", min=0),
+        ] = SETTLE_SECONDS,
         settings: Annotated[
             list[str] | None,
             typer.Option("--set", help="KEY=VALUE that replaces what the stack's file says."),
@@ -44,6 +50,8 @@ def register(app: typer.Typer) -> None:
         console = Console(stderr=True, highlight=False)
         account = Account(plan(stack, overrides=parse_overrides(settings or ())))
         account.require_own()
+        tell = _nothing if as_json else console.print
+        settle(account, settle_seconds, tell=tell)
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -54,7 +62,6 @@ def register(app: typer.Typer) -> None:
             reading = progress.add_task("resources", total=None)
             report = check(account, lambda done, total: progress.update(reading, completed=done, total=total))
         if probe:
-            tell = _nothing if as_json else console.print
             report = replace(report, probe=Probe(account, deadline_seconds=deadline, tell=tell).run())
         if as_json:
             typer.echo(json.dumps(report.to_json(), indent=1))

@@ -1,12 +1,11 @@
 """Takes away whatever the made-up study became, as who deploys may."""
 
-import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from rayline.dynamodb import Item
 from rayline.imports import batch_prefix
@@ -25,13 +24,21 @@ STAYS = (
 
 
 class CleanUp:
-    """Knows what was sent; the rest it reads from the trace."""
+    """Knows what was sent; the rest it reads from the trace.
 
-    stays = STAYS
+    Args:
+        bucket: the uploads bucket.
+        keys: of what was sent, or may have been.
+
+    Attributes:
+        stays: what is left, and why.
+    """
 
     def __init__(
         self,
         account: Account,
+        bucket: str,
+        keys: Sequence[str],
         *,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
@@ -39,22 +46,26 @@ class CleanUp:
         self._account = account
         self._clock = clock
         self._pause = pause
-        self._keys: list[str] = []
-        self._bucket = ""
+        self._bucket = bucket
+        self._keys = keys
+        self.stays: tuple[str, ...] = STAYS
 
-    def sent(self, keys: list[str], bucket: str) -> None:
-        """Note what was uploaded."""
-        self._keys, self._bucket = keys, bucket
-
-    def run(self, trace: Trace | None) -> dict[str, int]:
-        """Remove everything, and answer how many things of each kind."""
+    def run(self, trace: Trace) -> dict[str, int]:
+        """Remove everything, and answer how many things of each kind; what could not be removed is in ``stays``."""
         removed: dict[str, int] = {}
-        if self._keys:
-            removed["object versions of uploads"] = sum(
-                self._delete_versions(self._bucket, key) for key in self._keys
+        try:
+            self._remove(trace, removed)
+        except (BotoCoreError, ClientError) as error:
+            self.stays = (
+                *self.stays,
+                f"what is left of the made-up study, since cleaning up failed: {error}",
             )
-        if trace is None:
-            return removed
+        return {kind: count for kind, count in removed.items() if count}
+
+    def _remove(self, trace: Trace, removed: dict[str, int]) -> None:
+        removed["object versions of uploads"] = sum(
+            self._delete_versions(self._bucket, key) for key in self._keys
+        )
         seen = trace.look()
         self._await_jobs(trace)
         outputs = self._account.graph.outputs
@@ -85,7 +96,6 @@ class CleanUp:
             if "quarantined_at" in item
         )
         removed["ledger items"] = self._delete_items(trace, seen.instances.values())
-        return {kind: count for kind, count in removed.items() if count}
 
     def _await_jobs(self, trace: Trace) -> None:
         """A job that is under way would make image sets after they were looked for."""
@@ -106,12 +116,10 @@ class CleanUp:
         return len(found)
 
     def _delete_image_set(self, trace: Trace, image_set_id: str) -> int:
-        with contextlib.suppress(ClientError):
-            self._account.client("medical-imaging").delete_image_set(
-                datastoreId=trace.datastore_id, imageSetId=image_set_id
-            )
-            return 1
-        return 0
+        self._account.client("medical-imaging").delete_image_set(
+            datastoreId=trace.datastore_id, imageSetId=image_set_id
+        )
+        return 1
 
     def _delete_items(self, trace: Trace, instances: Iterable[Item]) -> int:
         keys: set[str] = set()

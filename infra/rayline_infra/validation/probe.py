@@ -23,12 +23,12 @@ JOB_ENDED = "import job completed"
 INGESTED = "import recorded by the processor"
 VIEWABLE = "viewable"
 HINTS = {
-    SENT: "see the error",
+    SENT: "who validates takes the uploader role, so rayline:uploaderPrincipalPattern must match; or see --no-probe",
     TAKEN_IN: "is the rule `uploaded` enabled, may it deliver to the queue, and does the processor run?",
     JOB_STARTED: "a batch is sealed when it falls quiet (batchQuietSeconds); the processor's log says why it is not",
     JOB_ENDED: "HealthImaging is still at work, or its import role may not read the batch",
     INGESTED: "is the rule `ingested` enabled, and may it deliver to the queue?",
-    VIEWABLE: "the operator role reads the frames; may it, and may it use the de-identified key?",
+    VIEWABLE: "HealthImaging has the image sets and serves no pixels of them; is the de-identified key enabled?",
 }
 
 
@@ -60,65 +60,47 @@ class Probe:
         self._clock = clock
         self._pause = pause
         self._study = ProbeStudy.make()
+        folder = f"{UPLOAD_PREFIX}{MARK.lower()}/{self._study.id}"
+        self._keys = {f"{folder}/{each.name}": each for each in self._study.slices}
 
     def run(self) -> ProbeReport:
-        """Send the study, follow it, and remove it, however far it came."""
-        started = self._clock()
+        """Send the study, follow it, and remove it, however far it came and whoever gives up waiting."""
+        outputs = self._account.graph.outputs
+        trace = Trace(self._account, self._study, datetime.now(UTC))
+        clean_up = CleanUp(self._account, str(outputs["uploads_bucket"]), list(self._keys))
         reached: dict[str, float] = {}
-        stopped_at, hint = "", ""
-        clean_up = CleanUp(self._account)
-        trace: Trace | None = None
         try:
-            try:
-                outputs = self._account.graph.outputs
-                trace = Trace(
-                    self._account,
-                    self._account.as_role(str(outputs["operator_role_arn"])),
-                    self._study,
-                    datetime.now(UTC),
-                )
-                clean_up.sent(self._send(), str(outputs["uploads_bucket"]))
-            except (BotoCoreError, ClientError) as error:
-                return self._stopped(reached, SENT, str(error), clean_up, trace)
-            self._note(reached, SENT, started)
-            for hop, taken in self._hops(trace):
-                try:
-                    self._wait(taken, started + self._deadline_seconds)
-                except TimeoutError:
-                    stopped_at, hint = hop, HINTS[hop]
-                    break
-                except (Refused, BotoCoreError, ClientError) as error:
-                    stopped_at, hint = hop, str(error)
-                    break
-                self._note(reached, hop, started)
-        except BaseException:
-            # Whoever gives up waiting must not leave the study behind.
-            clean_up.run(trace)
-            raise
-        removed = clean_up.run(trace)
+            stopped_at, hint = self._follow(trace, reached)
+        finally:
+            removed = clean_up.run(trace)
         return ProbeReport(reached, stopped_at, hint, removed, clean_up.stays)
 
-    def _stopped(
-        self, reached: dict[str, float], hop: str, hint: str, clean_up: CleanUp, trace: Trace | None
-    ) -> ProbeReport:
-        return ProbeReport(reached, hop, hint, clean_up.run(trace), clean_up.stays)
+    def _follow(self, trace: Trace, reached: dict[str, float]) -> tuple[str, str]:
+        """Note each hop that is taken; answer the one that is not and what may be wrong, or twice nothing."""
+        started = self._clock()
+        for hop, taken in self._hops(trace):
+            try:
+                self._wait(taken, started + self._deadline_seconds)
+            except TimeoutError:
+                return hop, HINTS[hop]
+            except Refused as refused:
+                return hop, str(refused)
+            except (BotoCoreError, ClientError) as error:
+                return hop, f"{error}; {HINTS[hop]}"
+            reached[hop] = round(self._clock() - started, 1)
+            self._tell(f"{reached[hop]:6.1f} s  {hop}")
+        return "", ""
 
-    def _note(self, reached: dict[str, float], hop: str, started: float) -> None:
-        reached[hop] = round(self._clock() - started, 1)
-        self._tell(f"{reached[hop]:6.1f} s  {hop}")
-
-    def _send(self) -> list[str]:
-        """Upload the slices under the uploader role; their keys."""
+    def _send(self) -> bool:
+        """Upload the slices under the uploader role."""
         outputs = self._account.graph.outputs
         uploader = self._account.as_role(str(outputs["uploader_role_arn"])).client("s3")
-        folder = f"{UPLOAD_PREFIX}{MARK.lower()}/{self._study.id}"
-        keys = []
-        for each in self._study.slices:
-            keys.append(f"{folder}/{each.name}")
-            uploader.put_object(Bucket=outputs["uploads_bucket"], Key=keys[-1], Body=each.content)
-        return keys
+        for key, each in self._keys.items():
+            uploader.put_object(Bucket=outputs["uploads_bucket"], Key=key, Body=each.content)
+        return True
 
     def _hops(self, trace: Trace) -> Iterator[tuple[str, Callable[[], bool]]]:
+        yield SENT, self._send
         yield TAKEN_IN, lambda: self._taken_in(trace)
         yield JOB_STARTED, lambda: self._jobs_started(trace)
         yield JOB_ENDED, lambda: self._jobs_ended(trace)

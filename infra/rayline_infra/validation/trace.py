@@ -1,12 +1,10 @@
-"""What the ledgers, the batches and HealthImaging know of the made-up study, read as an operator."""
+"""What the ledgers, the batches and HealthImaging know of the made-up study, read as who deploys may."""
 
 import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-
-import boto3
 
 from rayline.dynamodb import Item, batch_get, query, timestamp
 from rayline.imports import batch_key, batch_listing, batch_prefix, instance_id_of
@@ -44,15 +42,9 @@ class Seen:
 
 
 class Trace:
-    """Follows the slices of one study.
+    """Follows the slices of one study."""
 
-    Args:
-        operator: a session under the operator role, which may read the ledgers.
-    """
-
-    def __init__(
-        self, account: Account, operator: boto3.Session, study: ProbeStudy, sent_at: datetime
-    ) -> None:
+    def __init__(self, account: Account, study: ProbeStudy, sent_at: datetime) -> None:
         self._account = account
         self._study = study
         self._since = timestamp(sent_at - BEFORE)
@@ -60,8 +52,7 @@ class Trace:
         self._site = str(account.graph.outputs["site"])
         self._table = str(account.graph.outputs["image_tracking_table"])
         self._imports = str(account.graph.outputs["imports_bucket"])
-        self._dynamodb = operator.client("dynamodb")
-        # Who deploys may read image sets; an operator may not fetch pixels.
+        self._dynamodb = account.client("dynamodb")
         self._imaging = account.client("medical-imaging")
         self._looked_at: set[str] = set()
         self.seen = Seen()
