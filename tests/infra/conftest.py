@@ -39,3 +39,33 @@ def graph_of() -> Callable[[str], Graph]:
 def graph(request: pytest.FixtureRequest) -> Graph:
     """The graph of each stack in turn."""
     return _graph(request.param)
+
+
+# Wherever a setting of prod takes a part in or leaves it out, a site might have decided otherwise.
+OTHERWISE = {
+    "rayline:natGateways": "2",
+    "rayline:hospitalAttachment": "transit-gateway",
+    "rayline:transitGatewayId": "tgw-0123456789abcdef0",
+    "rayline:hospitalCidrs": '["10.200.0.0/16"]',
+    "rayline:replicaRegion": "",
+    "rayline:originalArchive": "false",
+    "rayline:endpoint": "false",
+    "rayline:dimseTls": "true",
+    "rayline:processorSpot": "true",
+    "rayline:singleSignOn": "saml",
+    "rayline:samlMetadataUrl": "https://login.example.org/metadata.xml",
+    "rayline:alertPagerUrls": '["https://events.example.org/enqueue"]',
+    "rayline:alertPhones": '["+15555550100"]',
+    "rayline:slackWorkspaceId": "T0123ABCD",
+    "rayline:slackChannelId": "C0123ABCD",
+    "rayline:pluginSecrets": '["pacs-tls"]',
+    "rayline:config": "create",
+    "rayline:guardDuty": "create",
+    "rayline:accessAnalyzer": "create",
+}
+
+
+@pytest.fixture(scope="session")
+def otherwise() -> Graph:
+    """The production stack of a site that wants every optional part otherwise."""
+    return plan("prod", overrides=OTHERWISE)

@@ -38,6 +38,11 @@ def test_the_estate_keeps_every_control(graph: Graph) -> None:
     assert [f"{each.control} {each.resource}: {each.setting}" for each in broken] == []
 
 
+def test_a_site_that_decides_otherwise_keeps_every_control_too(otherwise: Graph) -> None:
+    broken = [each for each in check(otherwise) if not each.accepted]
+    assert [f"{each.control} {each.resource}: {each.setting}" for each in broken] == []
+
+
 def test_every_control_finds_something_to_look_at_in_production(graph_of: Callable[[str], Graph]) -> None:
     # A control that looks at nothing would pass whatever is declared.
     looked_at = {each.control for each in check(graph_of("prod"))}

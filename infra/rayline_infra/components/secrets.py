@@ -31,6 +31,18 @@ SCANNER_EXEMPTIONS = (
         "deid-secret",
         "the same patient would become another one: it is replaced by hand, for a new data set",
     ),
+    ScannerExemption(
+        "CKV2_AWS_57",
+        "dimse-*-secret",
+        "the hospital's own authority issues and renews certificates",
+        when="dimseTls",
+    ),
+    ScannerExemption(
+        "CKV2_AWS_57",
+        "plugin-*-secret",
+        "is what the other side issued, e.g. the key for a PACS, and is replaced when they issue another",
+        when="pluginSecrets",
+    ),
 )
 
 

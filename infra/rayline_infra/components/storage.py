@@ -83,6 +83,15 @@ SCANNER_EXEMPTIONS = (
         "access-logs",
         "the trail has the same calls, in a locked bucket",
     ),
+    ScannerExemption(
+        "CKV_AWS_144", "models", "the site wants no copies in another region", when="no replicaRegion"
+    ),
+    ScannerExemption(
+        "CKV_AWS_144", "reports", "the site wants no copies in another region", when="no replicaRegion"
+    ),
+    ScannerExemption(
+        "CKV_AWS_144", "uploads", "the site wants no copies in another region", when="no originalArchive"
+    ),
 )
 
 

@@ -101,6 +101,7 @@ _HANDED_ON: tuple[tuple[str, str, str], ...] = (
     ("aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream", "extendedS3Configuration.roleArn",
      "firehose.amazonaws.com"),
     ("aws:cloudwatch/metricStream:MetricStream", "roleArn", "streams.metrics.cloudwatch.amazonaws.com"),
+    ("aws:chatbot/slackChannelConfiguration:SlackChannelConfiguration", "iamRoleArn", "chatbot.amazonaws.com"),
     ("aws:cognito/userPool:UserPool", "smsConfiguration.snsCallerArn", "cognito-idp.amazonaws.com"),
     ("aws:cloudwatch/logSubscriptionFilter:LogSubscriptionFilter", "roleArn", "logs.amazonaws.com"),
 )  # fmt: skip

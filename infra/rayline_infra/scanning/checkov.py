@@ -129,7 +129,9 @@ def _sorted(
         complaints=tuple(sorted(complaints, key=lambda each: (each.check, each.resource))),
         types=Counter(each["type"] for each in plan["planned_values"]["root_module"]["resources"]),
         checked=frozenset(each["resource"].partition(".")[0] for each in judged),
-        unused=tuple(each for each in exemptions if each not in used and _is_there(each, plan)),
+        unused=tuple(
+            each for each in exemptions if each not in used and not each.when and _is_there(each, plan)
+        ),
     )
 
 

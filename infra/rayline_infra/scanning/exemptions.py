@@ -19,12 +19,14 @@ class ScannerExemption:
         check: the scanner's id, e.g. ``CKV_AWS_18``.
         resource: logical name of the resource, with ``*`` for any characters.
         stacks: the stacks that it is for; empty for all.
+        when: the settings under which the resource fails, where our own stacks have others; empty otherwise.
     """
 
     check: str
     resource: str
     reason: str
     stacks: tuple[str, ...] = ()
+    when: str = ""
 
     def covers(self, check: str, resource: str) -> bool:
         """Whether it is this check at this resource."""

@@ -8,7 +8,17 @@ import pulumi_aws as aws
 
 from rayline.names import EstateNames
 from rayline_infra.components.network.access_lists import private_rules, public_rules
+from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import NetworkSettings
+
+SCANNER_EXEMPTIONS = (
+    ScannerExemption(
+        "CKV_AWS_231",
+        "*-network-acl",
+        "a network ACL keeps no state: answers from the internet come to any port above 1023; groups do the rest",
+        when="natGateways",
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ def buckets_are_logged(graph: Graph) -> Iterator[Observation]:
             yield judged(bucket, True, f"access logs go to {logging.inputs['targetBucket']}")
         else:
             # S3 logs to a bucket of the same region only, and a region with copies has no other bucket.
+            elsewhere = left_to_the_account(graph, "CloudTrail", "cloudTrail")
+            if not graph.of_type(TRAIL) and elsewhere.passed:
+                yield judged(bucket, True, elsewhere.setting)
+                continue
             seen = any(covers(pattern, f"{bucket.outputs['arn']}/*") for pattern in trailed)
             yield judged(bucket, seen, f"no access logs; data events of a trail: {seen}")
 

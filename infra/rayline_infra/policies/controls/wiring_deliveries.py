@@ -92,7 +92,8 @@ def nothing_is_dropped(graph: Graph) -> Iterator[Observation]:
     for schedule in graph.of_type("aws:scheduler/schedule:Schedule"):
         yield _dead_letters(schedule, at(schedule.inputs, "target.deadLetterConfig.arn"), queues)
     for subscription in graph.of_type("aws:sns/topicSubscription:TopicSubscription"):
-        if subscription.inputs["protocol"] in ("sqs", "https", "lambda"):
+        # People are told by mail, SMS and pager, several ways at once; a program has its one way only.
+        if subscription.inputs["protocol"] in ("sqs", "lambda", "firehose"):
             policy = json.loads(str(subscription.inputs.get("redrivePolicy") or "{}"))
             yield _dead_letters(subscription, policy.get("deadLetterTargetArn"), queues)
     for queue in graph.of_type(QUEUE):

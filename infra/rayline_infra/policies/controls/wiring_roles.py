@@ -58,24 +58,19 @@ def handed_on_roles_trust(graph: Graph) -> Iterator[Observation]:
         yield judged(handed.by, trusted, f"{name} {verdict} {handed.service}")
 
 
-def roles_have_a_purpose(graph: Graph) -> Iterator[Observation]:
-    """Each role that a service may assume is handed to it: by a resource, or by who may pass it."""
-    named = {handed.role_arn for handed in handed_on(graph)}
-    everyone = identities(graph)
-    for identity in everyone:
-        services = [
-            name for clause in identity.trust for kind, name in clause.principals if kind == "Service"
-        ]
-        if services:
-            passers = [
-                each.role.name
-                for each in everyone
-                for service in services
-                if each.may("iam:PassRole", identity.arn, **{"iam:passedtoservice": service})
-            ]
-            by = ["the deployment"] if identity.arn in named else []
-            setting = f"handed to {', '.join(services)} by {', '.join(by + passers) or 'nobody'}"
-            yield judged(identity.role, bool(by or passers), setting)
+def passed_roles_trust(graph: Graph) -> Iterator[Observation]:
+    """Each role that somebody may pass to a service lets that service assume it: else the start would fail."""
+    for identity in identities(graph):
+        for clause in identity.clauses:
+            if not (clause.allows and clause.has_action("iam:PassRole")):
+                continue
+            for arn in clause.resources:
+                passed = identity_of(graph, arn)
+                for service in clause.values_of("iam:PassedToService"):
+                    trusted = passed is not None and _trusts(passed, service)
+                    name = passed.role.name if passed else arn
+                    verdict = "trusts" if trusted else "does not trust"
+                    yield judged(identity.role, trusted, f"{clause.sid}: {name} {verdict} {service}")
 
 
 def tasks_can_start(graph: Graph) -> Iterator[Observation]:
@@ -197,11 +192,11 @@ CONTROLS = (
     ),
     Control(
         "WIR-6",
-        "Every role of a service is handed to it",
+        "Roles that are passed trust who gets them",
         ("164.308(a)(4)(ii)(B)",),
-        "medium",
-        "roles that services may assume",
-        roles_have_a_purpose,
+        "high",
+        "roles named by iam:PassRole",
+        passed_roles_trust,
     ),
     Control(
         "WIR-7",
