@@ -1,11 +1,13 @@
 """The ids and outputs that planning invents: as AWS would give them, and the same in every run."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.graph_proofs import missing_values
 
-from rayline_infra.planning import ProgramError
+from rayline_infra.planning import ProgramError, plan
 from rayline_infra.planning.outputs import RULES, Place, invent
 from rayline_infra.policies.graph import Graph
 
@@ -103,3 +105,44 @@ def test_a_type_without_a_rule_has_an_id_that_the_proofs_refuse() -> None:
 def test_every_declared_type_has_a_rule(graph: Graph) -> None:
     types = {each.type for each in graph.resources if each.custom} - {"pulumi:providers:aws"}
     assert sorted(types - set(RULES)) == []
+
+
+def planned(folder: Path, body: str) -> Graph:
+    (folder / "Pulumi.yaml").write_text("name: rayline-test\nruntime: python\nmain: .\n")
+    settings = "config:\n  rayline:accountId: '123456789012'\n  aws:region: us-east-1\n"
+    (folder / "Pulumi.test.yaml").write_text(settings)
+    (folder / "__main__.py").write_text(f"import pulumi_aws as aws\n{body}")
+    return plan("test", project=folder)
+
+
+def test_an_output_that_no_rule_answers_stops_the_program(tmp_path: Path) -> None:
+    with pytest.raises(
+        ProgramError, match=r"Topic alarms answered no beginning_archive_time; give it a rule"
+    ):
+        planned(
+            tmp_path,
+            'topic = aws.sns.Topic("alarms", name="alarms")\n'
+            'aws.sqs.Queue("events", name=topic.beginning_archive_time)\n',
+        )
+
+
+def test_a_reference_to_a_type_without_a_rule_is_found(tmp_path: Path) -> None:
+    graph = planned(
+        tmp_path,
+        'cluster = aws.redshift.Cluster("c", cluster_identifier="c", node_type="x")\n'
+        'aws.sqs.Queue("events", name=cluster.id)\n',
+    )
+    assert missing_values(graph) == ["events.name is 'unplanned-c'"]
+
+
+def test_a_reference_holds_the_id_that_its_resource_has(tmp_path: Path) -> None:
+    graph = planned(
+        tmp_path,
+        'vpc = aws.ec2.Vpc("vpc", cidr_block="10.0.0.0/16")\n'
+        'aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block="10.0.1.0/24")\n',
+    )
+    vpc = graph.named("aws:ec2/vpc:Vpc", "vpc")
+    subnet = graph.named("aws:ec2/subnet:Subnet", "subnet")
+    assert subnet.inputs["vpcId"] == vpc.id
+    assert subnet.dependencies == (vpc.urn,)
+    assert vpc.outputs["arn"].endswith(f":vpc/{vpc.id}")
