@@ -72,6 +72,10 @@ def logged(*buckets: str) -> Graph:
     return graph(bucket("uploads"), bucket("models"), bucket("access-logs"), *parts)
 
 
+def copied(*, cloud_trail: str) -> Graph:
+    return graph(bucket("models-replica"), made("rayline:audit:Audit", "audit", {"cloudTrail": cloud_trail}))
+
+
 def watched(traffic: str) -> Graph:
     return graph(
         made(VPC, "vpc", identity="vpc-1"),
@@ -175,6 +179,13 @@ def cases() -> list[Case]:
             logged("uploads", "models"),
             logged("uploads"),
             "models",
+        ),
+        Case(
+            "LOG-1",
+            "neither bucket nor account records what is read",
+            copied(cloud_trail="existing"),
+            copied(cloud_trail="create"),
+            "models-replica",
         ),
         Case("LOG-2", "no trail", trail(), graph(), "CloudTrail"),
         Case("LOG-2", "a trail of one region", trail(), trail(isMultiRegionTrail=False), "trail"),
