@@ -16,6 +16,7 @@ from rayline_infra.validation.account import Account
 from rayline_infra.validation.readers import READERS
 from rayline_infra.validation.report import ProbeReport, Problem, Report
 from rayline_infra.validation.resources import read
+from rayline_infra.validation.settling import settle
 from rayline_infra.validation.study import MARK, SLICES, ProbeStudy
 
 # Types that stand and fall with one that is read, or that AWS offers no plain call for; each is printed as not read.
@@ -166,3 +167,31 @@ def test_a_report_is_good_only_without_problems_and_with_the_whole_way() -> None
     assert good.to_json()["ok"] is True
     assert not Report("test", 3, (Problem("t", "n", "p", "w"),), {}, {}).ok
     assert not Report("test", 3, (), {}, {}, ProbeReport({}, "sent", "why")).ok
+
+
+def deploying(*states: str) -> tuple[Account, Stubber]:
+    """An account with one service, whose deployment is asked for so many times."""
+    here = account()
+    service = resource("aws:ecs/service:Service", name="rayline-test-api", cluster="rayline-test")
+    here.graph = Graph("test", (service,), here.graph.outputs)
+    answers = Stubber(here.client("ecs"))
+    for state in states:
+        answers.add_response("describe_services", {"services": [{"deployments": [{"rolloutState": state}]}]})
+    return here, answers
+
+
+def test_what_is_being_deployed_is_waited_for() -> None:
+    here, answers = deploying("IN_PROGRESS", "IN_PROGRESS", "COMPLETED")
+    told: list[str] = []
+    with answers:
+        settle(here, 60, tell=told.append, clock=lambda: 0.0, pause=lambda _: None)
+        answers.assert_no_pending_responses()
+    assert told == ["waiting for rayline-test-api"]
+
+
+def test_nobody_waits_for_ever() -> None:
+    here, answers = deploying("IN_PROGRESS", "IN_PROGRESS")
+    seconds = iter((0.0, 30.0, 61.0))
+    with answers:
+        settle(here, 60, tell=lambda _: None, clock=lambda: next(seconds), pause=lambda _: None)
+        answers.assert_no_pending_responses()
