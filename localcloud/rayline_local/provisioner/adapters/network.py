@@ -1,6 +1,5 @@
 """The VPC, its subnets, routes, gateways and endpoints."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from rayline_local.provisioner.adapters.adapter import Inputs, tag_list
@@ -19,7 +18,7 @@ def set_tags(identity: str) -> Any:
     return settle
 
 
-def _named(inputs: Inputs, *names: str) -> dict[str, Any]:
+def named(inputs: Inputs, *names: str) -> dict[str, Any]:
     """The inputs that tell a resource apart, in EC2's spelling, and its Name where it has one."""
     key = {name[0].upper() + name[1:]: inputs[name] for name in names}
     if name := (inputs.get("tags") or {}).get("Name"):
@@ -56,7 +55,7 @@ def _vpc_defaults(ec2: Any, vpc: Found) -> dict[str, Any]:
 
 VPC = Recipe(
     service="ec2",
-    find=listed("DescribeVpcs", "Vpcs", "VpcId", lambda inputs: _named(inputs, "cidrBlock")),
+    find=listed("DescribeVpcs", "Vpcs", "VpcId", lambda inputs: named(inputs, "cidrBlock")),
     identity="VpcId",
     create="CreateVpc",
     delete=("DeleteVpc", "VpcId"),
@@ -75,9 +74,7 @@ def _settle_subnet(ec2: Any, subnet: Found, inputs: Inputs) -> None:
 
 SUBNET = Recipe(
     service="ec2",
-    find=listed(
-        "DescribeSubnets", "Subnets", "SubnetId", lambda inputs: _named(inputs, "vpcId", "cidrBlock")
-    ),
+    find=listed("DescribeSubnets", "Subnets", "SubnetId", lambda inputs: named(inputs, "vpcId", "cidrBlock")),
     identity="SubnetId",
     create="CreateSubnet",
     delete=("DeleteSubnet", "SubnetId"),
@@ -88,7 +85,7 @@ SUBNET = Recipe(
 
 ROUTE_TABLE = Recipe(
     service="ec2",
-    find=listed("DescribeRouteTables", "RouteTables", "RouteTableId", lambda inputs: _named(inputs, "vpcId")),
+    find=listed("DescribeRouteTables", "RouteTables", "RouteTableId", lambda inputs: named(inputs, "vpcId")),
     identity="RouteTableId",
     create="CreateRouteTable",
     delete=("DeleteRouteTable", "RouteTableId"),
@@ -171,7 +168,7 @@ INTERNET_GATEWAY = Recipe(
 
 ADDRESS = Recipe(
     service="ec2",
-    find=listed("DescribeAddresses", "Addresses", "AllocationId", lambda inputs: _named(inputs)),
+    find=listed("DescribeAddresses", "Addresses", "AllocationId", lambda inputs: named(inputs)),
     identity="AllocationId",
     create="AllocateAddress",
     delete=("ReleaseAddress", "AllocationId"),
@@ -183,7 +180,7 @@ ADDRESS = Recipe(
 NAT_GATEWAY = Recipe(
     service="ec2",
     find=listed(
-        "DescribeNatGateways", "NatGateways", "NatGatewayId", lambda inputs: _named(inputs, "subnetId")
+        "DescribeNatGateways", "NatGateways", "NatGatewayId", lambda inputs: named(inputs, "subnetId")
     ),
     identity="NatGatewayId",
     create="CreateNatGateway",
@@ -219,7 +216,7 @@ VPC_ENDPOINT = Recipe(
         "DescribeVpcEndpoints",
         "VpcEndpoints",
         "VpcEndpointId",
-        lambda inputs: _named(inputs, "vpcId", "serviceName"),
+        lambda inputs: named(inputs, "vpcId", "serviceName"),
     ),
     identity="VpcEndpointId",
     create="CreateVpcEndpoint",
@@ -276,76 +273,9 @@ FLOW_LOG = Recipe(
 )
 
 
-def acl_entries(inputs: Inputs) -> Mapping[tuple[bool, int], dict[str, Any]]:
-    """The entries that a network ACL is asked for, by direction (egress?) and number."""
-    return {
-        (egress, int(each["ruleNo"])): {
-            "Protocol": {"tcp": "6", "udp": "17"}.get(each["protocol"], str(each["protocol"])),
-            "RuleAction": each["action"],
-            "CidrBlock": each["cidrBlock"],
-            "PortRange": {"From": int(each["fromPort"]), "To": int(each["toPort"])},
-        }
-        for egress, name in ((False, "ingress"), (True, "egress"))
-        for each in inputs.get(name) or ()
-    }
-
-
-def settle_acl(ec2: Any, acl: Found, inputs: Inputs) -> None:
-    """Bring a network ACL's entries and subnets about; what nobody asked for goes."""
-    acl_id = acl["NetworkAclId"]
-    set_tags("NetworkAclId")(ec2, acl, inputs)
-    wanted = acl_entries(inputs)
-    # 32767 is the entry that denies the rest, which EC2 keeps itself.
-    there = {(each["Egress"], each["RuleNumber"]) for each in acl["Entries"] if each["RuleNumber"] < 32767}
-    for egress, number in there - set(wanted):
-        ec2.delete_network_acl_entry(NetworkAclId=acl_id, RuleNumber=number, Egress=egress)
-    for (egress, number), entry in wanted.items():
-        act = ec2.replace_network_acl_entry if (egress, number) in there else ec2.create_network_acl_entry
-        act(NetworkAclId=acl_id, RuleNumber=number, Egress=egress, **entry)
-    for subnet_id in inputs.get("subnetIds") or ():
-        _associate(ec2, acl_id, subnet_id)
-
-
-def _associate(ec2: Any, acl_id: str, subnet_id: str) -> None:
-    for other in ec2.describe_network_acls()["NetworkAcls"]:
-        for each in other["Associations"]:
-            if each["SubnetId"] == subnet_id and other["NetworkAclId"] != acl_id:
-                ec2.replace_network_acl_association(
-                    AssociationId=each["NetworkAclAssociationId"], NetworkAclId=acl_id
-                )
-
-
-NETWORK_ACL = Recipe(
-    service="ec2",
-    find=listed("DescribeNetworkAcls", "NetworkAcls", "NetworkAclId", lambda inputs: _named(inputs, "vpcId")),
-    identity="NetworkAclId",
-    create="CreateNetworkAcl",
-    delete=("DeleteNetworkAcl", "NetworkAclId"),
-    settle=settle_acl,
-    outputs={"arn": ARN + "network-acl/{id}"},
-    replaced_by=frozenset({"vpcId"}),
-)
-
-
-def _keep(ec2: Any, resource_id: str, inputs: Inputs) -> None:
+def keep(ec2: Any, resource_id: str, inputs: Inputs) -> None:
     """Leave it: EC2 made it with the VPC, and deletes it with that."""
 
-
-DEFAULT_NETWORK_ACL = Recipe(
-    service="ec2",
-    find=listed(
-        "DescribeNetworkAcls",
-        "NetworkAcls",
-        "NetworkAclId",
-        lambda inputs: {"NetworkAclId": inputs["defaultNetworkAclId"]},
-    ),
-    identity="NetworkAclId",
-    create="",
-    delete=_keep,
-    settle=settle_acl,
-    outputs={"arn": ARN + "network-acl/{id}"},
-    replaced_by=frozenset({"defaultNetworkAclId"}),
-)
 
 DEFAULT_ROUTE_TABLE = Recipe(
     service="ec2",
@@ -357,7 +287,7 @@ DEFAULT_ROUTE_TABLE = Recipe(
     ),
     identity="RouteTableId",
     create="",
-    delete=_keep,
+    delete=keep,
     settle=set_tags("RouteTableId"),
     outputs={"arn": ARN + "route-table/{id}"},
     replaced_by=frozenset({"defaultRouteTableId"}),
