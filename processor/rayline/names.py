@@ -26,8 +26,8 @@ ScheduleKind = Literal["retries-due", "reconcile-due", "drift-due"]
 AlarmKind = Literal[
     "accuracy", "api-errors", "api-tasks", "audit-errors", "audit-lag", "certificate-expiry", "connection-errors",
     "consumer-errors", "dead-letter-queue", "delivery-failed", "endpoint-errors", "gateway-tasks",
-    "outbox-lag", "prediction-drift", "processor-tasks", "queue-age", "reconciler-gaps", "retrieval-latency", "storage-budget",
-    "throttling", "training-failed",
+    "outbox-lag", "prediction-drift", "processor-tasks", "queue-age", "reconciler-gaps", "retrieval-latency",
+    "storage-budget", "throttling", "training-failed",
 ]  # fmt: skip
 # Alarms over other alarms: one message for one trouble.
 CompositeKind = Literal["api-down", "dead-letters", "processing-degraded", "processing-down"]
