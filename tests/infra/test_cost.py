@@ -121,7 +121,7 @@ def test_a_missing_price_and_a_region_without_prices_say_what_to_do() -> None:
 
 
 def test_interface_endpoints_cost_a_cent_an_hour_in_each_zone(bill_of: Callable[[str], Estimate]) -> None:
-    # 16 endpoints x 3 zones x 730 h x $0.01, and in dev x 1 zone.
+    # 16 endpoints x 3 zones x 730 h x $0.01, and in dev x 1 zone; GuardDuty does not charge for its own.
     assert item(bill_of("prod"), "VPC", "interface endpoints") == pytest.approx(350.40)
     assert item(bill_of("dev"), "VPC", "interface endpoints") == pytest.approx(116.80)
 

@@ -293,6 +293,18 @@ def test_there_is_an_endpoint_for_what_fargate_does_before_a_container_starts(gr
     assert needed <= set(endpoints(graph))
 
 
+def test_the_agent_that_guardduty_puts_beside_tasks_reaches_guardduty(graph: Graph) -> None:
+    # An account that has GuardDuty already puts it there too (GuardDuty user guide, "How Runtime Monitoring works
+    # with Fargate"), and would make an endpoint that tasks cannot reach and that outlives the stack.
+    assert graph.of_type("aws:ecs/service:Service")
+    endpoint = endpoints(graph)["guardduty-data"]
+    assert endpoint.inputs["serviceName"] == "com.amazonaws.us-east-1.guardduty-data"
+    (statement,) = statements_of(endpoint.inputs["policy"])
+    # The same as GuardDuty's own, which allows everything and denies it to principals of other accounts.
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Allow", ["*"], ["*"])
+    assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": graph.outputs["account_id"]}}
+
+
 def granted_inside(graph: Graph) -> list[dict[str, Any]]:
     """What the roles may do that act from within the VPC."""
     prefix = f"rayline-{graph.stack}-"
@@ -333,7 +345,7 @@ def test_endpoint_policies_let_nobody_but_this_accounts_principals_through(graph
     for name, endpoint in endpoints(graph).items():
         for statement in statements_of(endpoint.inputs["policy"]):
             assert statement["Effect"] == "Allow"
-            assert "*" not in statement["Action"], name
+            assert "*" not in statement["Action"] or name == "guardduty-data", name
             if statement["Sid"] == "ImageLayers":
                 assert statement["Resource"] == ["arn:aws:s3:::prod-us-east-1-starport-layer-bucket/*"]
                 assert statement["Action"] == ["s3:GetObject"]

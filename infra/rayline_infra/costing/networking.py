@@ -7,17 +7,19 @@ from rayline_infra.costing.usage import BYTES_PER_GIB, HOURS_PER_MONTH, MIB_PER_
 from rayline_infra.policies.graph import Resource
 
 VPC = "VPC"
+# "There is no additional cost for the usage of the VPC endpoint" (GuardDuty guide, "Creating an Amazon VPC endpoint").
+FREE_SERVICES = ("guardduty-data",)
 WAF_LOG_BYTES = 1500  # of a request in a log of a web ACL
 
 
 def endpoint(resource: Resource, month: Month) -> Iterator[Line]:
-    """An interface endpoint by the hour in each zone, and what passes through it; a gateway endpoint is free."""
-    if resource.inputs["vpcEndpointType"] != "Interface":
+    """An interface endpoint by the hour in each zone, and what passes through it; some endpoints are free."""
+    name = str(resource.inputs["serviceName"]).split(".", 3)[3]
+    if resource.inputs["vpcEndpointType"] != "Interface" or name in FREE_SERVICES:
         return
     zones = len(resource.inputs["subnetIds"])
     yield month.line(VPC, "interface endpoints", resource, "vpc.endpoint", zones * HOURS_PER_MONTH)
     usage = month.usage
-    name = str(resource.inputs["serviceName"]).split(".", 3)[3]
     if name == "runtime-medical-imaging":
         yield month.line(
             VPC, "frames through endpoints", resource, "vpc.endpoint_data", usage.viewed_gib, "scan"

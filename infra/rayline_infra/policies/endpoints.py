@@ -30,6 +30,7 @@ InterfaceService = Literal[
     "sts",
     "monitoring",
     "xray",
+    "guardduty-data",
 ]
 GATEWAY_SERVICES: tuple[GatewayService, ...] = get_args(GatewayService)
 INTERFACE_SERVICES: tuple[InterfaceService, ...] = get_args(InterfaceService)
@@ -189,6 +190,12 @@ def _xray(names: EstateNames, granted: Granted) -> list[Statement]:
     ]
 
 
+def _guard_duty(names: EstateNames, granted: Granted) -> list[Statement]:
+    # GuardDuty's own policy for it allows everything and denies principals of other accounts, which is the same
+    # (GuardDuty guide, "Prerequisite - Creating an Amazon VPC endpoint"); it takes telemetry and nothing else.
+    return [_without_resource(names, "*")]
+
+
 _POLICIES: Mapping[GatewayService | InterfaceService, Callable[[EstateNames, Granted], list[Statement]]] = {
     "s3": _s3,
     "dynamodb": _dynamodb,
@@ -208,4 +215,5 @@ _POLICIES: Mapping[GatewayService | InterfaceService, Callable[[EstateNames, Gra
     "sts": _sts,
     "monitoring": _monitoring,
     "xray": _xray,
+    "guardduty-data": _guard_duty,
 }

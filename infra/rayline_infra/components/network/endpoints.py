@@ -52,7 +52,8 @@ def declare_interface_endpoints(
     """Declare an endpoint with an address in each of ``zones`` for every other service that the estate calls.
 
     Cognito is not among them: it refuses PrivateLink for a user pool that has a domain (Cognito guide, "Access
-    Amazon Cognito using an interface endpoint").
+    Amazon Cognito using an interface endpoint"). GuardDuty's is declared also where the account has GuardDuty: it would
+    make one of its own, behind a group that tasks cannot reach, and which keeps the VPC from being deleted.
     """
     for service in INTERFACE_SERVICES:
         aws.ec2.VpcEndpoint(
