@@ -88,6 +88,7 @@ class Estate(pulumi.ComponentResource):
                 operator_principal_pattern=self.settings.site.operator_principal_pattern,
                 reviewer_principal_pattern=self.settings.site.reviewer_principal_pattern,
                 uploader_principal_pattern=self.settings.site.uploader_principal_pattern,
+                deployer_principal_pattern=self.settings.site.deployer_principal_pattern,
             ),
             self._child,
         )

@@ -1,6 +1,7 @@
 """Who may reach which zone, computed from the declared policies with an evaluator of the tests' own."""
 
 import json
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -274,17 +275,16 @@ def test_identified_buckets_refuse_the_deidentified_zones_roles_outright(graph: 
     for bucket in BUCKETS:
         policy = graph.named("aws:s3/bucketPolicy:BucketPolicy", f"{bucket}-policy").inputs["policy"]
         denied[bucket] = {
-            principal.rsplit("-", 1)[-1]
+            role.rpartition(f"role/rayline-{graph.stack}-")[2]
             for statement in statements(policy)
-            if statement["Effect"] == "Deny"
-            and statement["Principal"] != "*"
-            and "Condition" not in statement
-            for principal in statement["Principal"]["AWS"]
+            if statement["Effect"] == "Deny" and statement["Principal"] == "*"
+            for role in statement["Condition"].get("ArnEquals", {}).get("aws:PrincipalArn", [])
         }
+    others = {"training", "import", "endpoint", "replication-deidentified"}
     assert denied == {
-        "uploads": {"training", "import"},
-        "quarantine": {"training", "import"},
-        "archive": {"training", "import"},
+        "uploads": others,
+        "quarantine": others,
+        "archive": others,
         "imports": set(),
         "preprocessed": set(),
         "models": set(),
@@ -329,7 +329,25 @@ def test_peoples_roles_trust_named_principals_of_this_account(graph: Graph, role
     (statement,) = statements(trust)
     account = graph.outputs["account_id"]
     assert statement["Principal"] == {"AWS": [f"arn:aws:iam::{account}:root"]}
-    assert statement["Condition"]["ArnLike"]["aws:PrincipalArn"].startswith(f"arn:aws:iam::{account}:")
+    patterns = statement["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    assert patterns
+    assert all(pattern.startswith(f"arn:aws:iam::{account}:") for pattern in patterns)
+
+
+def test_whoever_deploys_may_send_as_modalities_do_and_take_no_other_persons_role(
+    graph_of: Callable[[str], Graph],
+) -> None:
+    graph = graph_of("prod")
+    takers = {}
+    for role in ("operator", "reviewer", "uploader"):
+        trust = graph.named("aws:iam/role:Role", f"{role}-role").inputs["assumeRolePolicy"]
+        (statement,) = statements(trust)
+        takers[role] = statement["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    assert takers["uploader"] == [
+        "arn:aws:iam::222222222222:role/rayline-gateway-*",
+        "arn:aws:iam::222222222222:role/rayline-deploy*",
+    ]
+    assert not any("rayline-deploy" in each for each in (*takers["operator"], *takers["reviewer"]))
 
 
 def test_roles_are_passed_only_to_the_service_that_assumes_them(graph: Graph) -> None:

@@ -53,6 +53,7 @@ class RolesArgs:
     operator_principal_pattern: str
     reviewer_principal_pattern: str
     uploader_principal_pattern: str
+    deployer_principal_pattern: str
 
 
 class Roles(pulumi.ComponentResource):
@@ -83,12 +84,13 @@ class Roles(pulumi.ComponentResource):
 def _trust(kind: RoleKind, args: RolesArgs) -> str:
     if kind in SERVICE_OF_ROLE:
         return service_trust(args.names, kind)
-    patterns: dict[RoleKind, str] = {
-        "operator": args.operator_principal_pattern,
-        "reviewer": args.reviewer_principal_pattern,
-        "uploader": args.uploader_principal_pattern,
+    patterns: dict[RoleKind, tuple[str, ...]] = {
+        "operator": (args.operator_principal_pattern,),
+        "reviewer": (args.reviewer_principal_pattern,),
+        # Whoever deploys validates, and validation uploads as a modality would.
+        "uploader": (args.uploader_principal_pattern, args.deployer_principal_pattern),
     }
-    return people_trust(args.names, patterns[kind])
+    return people_trust(args.names, *patterns[kind])
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,13 @@ def service_trust(names: EstateNames, kind: RoleKind) -> str:
     )
 
 
-def people_trust(names: EstateNames, principal_pattern: str) -> str:
-    """Trust of a role for people and devices: principals of this account whose ARN matches a pattern."""
+def people_trust(names: EstateNames, *patterns: str) -> str:
+    """Trust of a role for people and devices: principals of this account whose ARN matches one of the patterns."""
     return document(
         Statement(
             sid="PrincipalsMayAssume",
             principals=principals(account_root(names.account_id)),
             actions=["sts:AssumeRole"],
-            conditions={"ArnLike": {"aws:PrincipalArn": principal_pattern}},
+            conditions={"ArnLike": {"aws:PrincipalArn": patterns}},
         )
     )

@@ -56,3 +56,9 @@ class SiteSettings(Section):
         "arn:aws:iam::123456789012:role/Modalities",
         pattern=PRINCIPAL,
     )
+    deployer_principal_pattern: str = setting(
+        "deployerPrincipalPattern",
+        "Who deploys and validates, and may take the uploader role too: validation sends a made-up study with it.",
+        "arn:aws:iam::123456789012:role/rayline-deploy*",
+        pattern=PRINCIPAL,
+    )

@@ -23,7 +23,7 @@ JOB_ENDED = "import job completed"
 INGESTED = "import recorded by the processor"
 VIEWABLE = "viewable"
 HINTS = {
-    SENT: "who validates takes the uploader role, so rayline:uploaderPrincipalPattern must match; or see --no-probe",
+    SENT: "who validates takes the uploader role, so rayline:deployerPrincipalPattern must match; or see --no-probe",
     TAKEN_IN: "is the rule `uploaded` enabled, may it deliver to the queue, and does the processor run?",
     JOB_STARTED: "a batch is sealed when it falls quiet (batchQuietSeconds); the processor's log says why it is not",
     JOB_ENDED: "HealthImaging is still at work, or its import role may not read the batch",
