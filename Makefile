@@ -71,9 +71,9 @@ $(SCANNER): infra/scanner-requirements.txt
 	build/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r infra/scanner-requirements.txt
 	touch $@
 
-deploy: setup  ## take a stack to its account: preflight, images, update, validation; STACK=dev
-	$(BIN)/rayline deploy --stack $(STACK) $(if $(YES),--yes)
-	$(BIN)/rayline validate --stack $(STACK)
+deploy: setup  ## take a stack to its account: preflight, images, update, validation; STACK=dev IMAGE_TAG=<commit>
+	$(BIN)/rayline deploy --stack $(STACK) $(if $(IMAGE_TAG),--image-tag $(IMAGE_TAG)) $(if $(YES),--yes)
+	$(BIN)/rayline validate --stack $(STACK) $(if $(IMAGE_TAG),--image-tag $(IMAGE_TAG))
 
 destroy: setup  ## take a stack down but for what is protected; STACK=dev
 	$(BIN)/rayline destroy --stack $(STACK) $(if $(YES),--yes)

@@ -8,12 +8,14 @@ import pytest
 
 from rayline.errors import ConfigurationError
 from rayline_infra.deploying.account import RegistryLogin
-from rayline_infra.deploying.images import MADE_FROM, wanted
+from rayline_infra.deploying.images import MADE_FROM, tagged, wanted
 from rayline_infra.deploying.preflight import preflight
-from rayline_infra.deploying.steps import deploy, destroy, with_needed
+from rayline_infra.deploying.steps import deploy, destroy, update_options, with_needed
+from rayline_infra.planning import plan
 from rayline_infra.policies.graph import Graph
 
 ROOT = Path(__file__).parents[2]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PASSWORD = "drawn-by-the-registry"
 
 
@@ -155,6 +157,53 @@ def test_images_and_keys_are_there_before_the_tasks_that_need_them(prod: Graph) 
     # The password goes in by standard input: a command line is seen by every process of the machine.
     assert programs.given[1] == PASSWORD
     assert not any(PASSWORD in part for command in programs.commands for part in command)
+
+
+@pytest.fixture(scope="module")
+def of_a_commit() -> Graph:
+    """Production as planned for the images of a commit."""
+    return plan("prod", overrides=tagged(COMMIT))
+
+
+def test_a_commit_brings_its_own_images(of_a_commit: Graph) -> None:
+    account = FakeAccount()
+    programs = FakePrograms(account)
+    deploy(of_a_commit, account, programs, MADE_FROM, lambda _: None, confirmed=True)
+    tags = {repository.removeprefix("rayline-prod-"): tag for repository, tag in account.images}
+    collector = tags.pop("collector")
+    assert tags == dict.fromkeys(("processor", "api", "gateway", "training"), COMMIT)
+    assert collector == "v0.43.3"
+    for task in ("processor-task", "api-task", "gateway-task"):
+        containers = of_a_commit.named("aws:ecs/taskDefinition:TaskDefinition", task).inputs[
+            "containerDefinitions"
+        ]
+        assert f":{COMMIT}" in containers, task
+
+
+def test_a_commits_tag_reaches_every_update_and_changes_no_file_of_the_checkout(
+    of_a_commit: Graph, project: Path
+) -> None:
+    before = (project / "Pulumi.prod.yaml").read_text()
+    options = update_options(project, "prod", tagged(COMMIT))
+    programs = FakePrograms(FakeAccount())
+    deploy(
+        of_a_commit, programs.account, programs, MADE_FROM, lambda _: None, confirmed=True, options=options
+    )
+    updates = [command for command in programs.commands if command[:2] == ["pulumi", "up"]]
+    assert len(updates) == 2
+    for update in updates:
+        for kind in ("processor", "api", "gateway", "training"):
+            assert f"rayline:{kind}ImageTag={COMMIT}" in update
+        # Pulumi writes --config into the file that it reads.
+        read = Path(update[update.index("--config-file") + 1])
+        assert read != project / "Pulumi.prod.yaml"
+        assert read.read_text() == before
+    assert (project / "Pulumi.prod.yaml").read_text() == before
+
+
+def test_without_a_tag_the_stacks_own_file_decides(project: Path) -> None:
+    assert update_options(project, "prod", tagged(None)) == []
+    assert not (project / "build").exists()
 
 
 def test_every_image_that_a_task_or_job_names_has_a_recipe(graph: Graph) -> None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rayline_infra.deploying.preflight import Outcome
 
 Stack = Annotated[str, typer.Option(help="Stack whose Pulumi.<stack>.yaml is read.")]
+ImageTag = Annotated[
+    str | None,
+    typer.Option(help="Tag of the images that this repository makes, such as the commit; else the stack's."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changes.")]
 
 console = Console(stderr=True, highlight=False)
@@ -27,6 +31,7 @@ def register(app: typer.Typer) -> None:
 def deploy_stack(
     stack: Stack,
     yes: Yes = False,
+    image_tag: ImageTag = None,
     only_preflight: Annotated[
         bool, typer.Option("--preflight", help="Look whether everything is ready, and change nothing.")
     ] = False,
@@ -37,16 +42,16 @@ def deploy_stack(
     result.
     """
     from rayline_infra.deploying.account import AwsAccount
-    from rayline_infra.deploying.images import MADE_FROM
+    from rayline_infra.deploying.images import MADE_FROM, tagged
     from rayline_infra.deploying.preflight import preflight
     from rayline_infra.deploying.programs import MachinePrograms
-    from rayline_infra.deploying.steps import deploy
+    from rayline_infra.deploying.steps import deploy, update_options
     from rayline_infra.planning import plan
     from rayline_infra.planning.program import find_project
 
-    project = find_project()
+    project, overrides = find_project(), tagged(image_tag)
     with console.status("planning"):
-        graph = plan(stack)
+        graph = plan(stack, overrides=overrides)
     account, programs = AwsAccount(str(graph.outputs["region"])), MachinePrograms(project)
     with console.status("preflight"):
         outcomes = preflight(graph, project, account, programs)
@@ -55,7 +60,8 @@ def deploy_stack(
         console.print("[bold red]not ready[/]; nothing was changed")
         sys.exit(1)
     if not only_preflight:
-        deploy(graph, account, programs, MADE_FROM, _report, confirmed=yes)
+        options = update_options(project, stack, overrides)
+        deploy(graph, account, programs, MADE_FROM, _report, confirmed=yes, options=options)
 
 
 def destroy_stack(stack: Stack, yes: Yes = False) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from rayline_infra.deploying.images import tagged
 from rayline_infra.planning import parse_overrides, plan
 from rayline_infra.validation.account import Account
 from rayline_infra.validation.probe import Probe
@@ -39,6 +40,9 @@ def register(app: typer.Typer) -> None:
             float,
             typer.Option("--settle", help="Seconds to wait for services that are being deployed.", min=0),
         ] = SETTLE_SECONDS,
+        image_tag: Annotated[
+            str | None, typer.Option(help="The tag that `rayline deploy` was given, if it was.")
+        ] = None,
         settings: Annotated[
             list[str] | None,
             typer.Option("--set", help="KEY=VALUE that replaces what the stack's file says."),
@@ -48,7 +52,8 @@ def register(app: typer.Typer) -> None:
         from dataclasses import replace
 
         console = Console(stderr=True, highlight=False)
-        account = Account(plan(stack, overrides=parse_overrides(settings or ())))
+        overrides = {**tagged(image_tag), **parse_overrides(settings or ())}
+        account = Account(plan(stack, overrides=overrides))
         account.require_own()
         tell = _nothing if as_json else console.print
         settle(account, settle_seconds, tell=tell)

@@ -22,6 +22,15 @@ MADE_FROM: Mapping[str, Sequence[str]] = {
 }
 
 
+# Those that this repository's commit makes; the collector's tag is AWS's.
+TAG_SETTINGS = (
+    "rayline:processorImageTag",
+    "rayline:apiImageTag",
+    "rayline:gatewayImageTag",
+    "rayline:trainingImageTag",
+)
+
+
 @dataclass(frozen=True)
 class Image:
     """One image of ours that the stack runs: a repository's name, its address and the tag."""
@@ -34,6 +43,11 @@ class Image:
     def address(self) -> str:
         """What tasks name, and what is pushed."""
         return f"{self.url}:{self.tag}"
+
+
+def tagged(tag: str | None) -> dict[str, str]:
+    """Settings that have the stack run the images of one tag; none where there is no tag."""
+    return dict.fromkeys(TAG_SETTINGS, tag) if tag else {}
 
 
 def wanted(graph: Graph) -> list[Image]:

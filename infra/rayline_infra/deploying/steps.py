@@ -1,6 +1,8 @@
 """The order of a deployment; every step looks first whether it is done, so that a broken run is simply run again."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from rayline_infra.deploying.account import Account
 from rayline_infra.deploying.images import REPOSITORY, build_command, wanted
@@ -23,6 +25,7 @@ def deploy(
     report: Report,
     *,
     confirmed: bool,
+    options: Sequence[str] = (),
 ) -> None:
     """Bring a stack's account to its program.
 
@@ -31,6 +34,7 @@ def deploy(
     Args:
         made_from: by repository kind, what `docker buildx build` takes, or ``("copy", <repository>)``.
         confirmed: do not ask before each update.
+        options: what each `pulumi up` is told beside its stack; see ``update_options``.
 
     Raises:
         ConfigurationError: a program failed; what is done stays done, and the next run goes on from there.
@@ -38,11 +42,11 @@ def deploy(
     stack = graph.stack
     first = with_needed(graph, [each.urn for each in (*graph.of_type(REPOSITORY), *graph.of_type(SECRET))])
     report("registries and secrets, which images and keys go into")
-    programs.run([*_up(stack, confirmed), *(part for urn in first for part in ("--target", urn))])
+    programs.run([*_up(stack, confirmed, options), *(part for urn in first for part in ("--target", urn))])
     _push_images(graph, account, programs, made_from, report)
     _draw_keys(graph, account, report)
     report("everything else")
-    programs.run(_up(stack, confirmed))
+    programs.run(_up(stack, confirmed, options))
     _give_sign_in_keys(graph, account, report)
 
 
@@ -75,8 +79,22 @@ def destroy(graph: Graph, programs: Programs, report: Report, *, confirmed: bool
     )
 
 
-def _up(stack: str, confirmed: bool) -> list[str]:
-    return ["pulumi", "up", "--stack", stack, *(["--yes"] if confirmed else [])]
+def update_options(project: Path, stack: str, overrides: Mapping[str, str]) -> list[str]:
+    """What tells `pulumi up` settings other than the stack's file; the file itself stays as it is committed.
+
+    Pulumi saves what ``--config`` says in the file that it reads, which is therefore a copy.
+    """
+    if not overrides:
+        return []
+    copy = project / "build" / f"Pulumi.{stack}.yaml"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(project / f"Pulumi.{stack}.yaml", copy)
+    settings = (part for key, value in overrides.items() for part in ("--config", f"{key}={value}"))
+    return ["--config-file", str(copy), *settings]
+
+
+def _up(stack: str, confirmed: bool, options: Sequence[str]) -> list[str]:
+    return ["pulumi", "up", "--stack", stack, *options, *(["--yes"] if confirmed else [])]
 
 
 def _push_images(
