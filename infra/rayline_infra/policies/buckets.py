@@ -6,10 +6,10 @@ from rayline_infra.policies.documents import (
     Statement,
     document,
     from_account,
-    principals,
     service,
     tls_only,
 )
+from rayline_infra.policies.role_zones import DEIDENTIFIED_ROLES
 
 ENCRYPTION = "s3:x-amz-server-side-encryption"
 ENCRYPTION_KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
@@ -50,9 +50,11 @@ def _refuse_deidentified(arn: str, names: EstateNames) -> Statement:
     return Statement(
         sid="NotForTheDeidentifiedZone",
         effect="Deny",
-        principals=principals(names.role_arn("training"), names.role_arn("import")),
+        # S3 takes no policy whose principal does not exist, and not every stack has every role.
+        principals=EVERYONE,
         actions=["s3:*"],
         resources=(arn, f"{arn}/*"),
+        conditions={"ArnEquals": {"aws:PrincipalArn": [names.role_arn(role) for role in DEIDENTIFIED_ROLES]}},
     )
 
 

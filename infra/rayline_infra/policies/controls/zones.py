@@ -19,16 +19,14 @@ from rayline_infra.policies.holdings import (
 )
 from rayline_infra.policies.identities import Identity, identities
 from rayline_infra.policies.patterns import overlaps
+from rayline_infra.policies.role_zones import DEIDENTIFIED_ROLES
+from rayline_infra.policies.statements import Clause, Request, decided
 
 ARCHIVE = "aws:cloudwatch/eventArchive:EventArchive"
-# Who works on de-identified data only: nothing that it is tricked into can show a patient.
-DEIDENTIFIED_ROLES = frozenset({
-    "training", "import", "replication-deidentified", "endpoint", "monitor", "viewer",
-})  # fmt: skip
-# Roles whose explicit denial the identified buckets carry: they run code that others wrote.
-DENIED_ROLES = ("training", "import")
 # Object keys of senders stand in messages and events, and originals are spooled in tasks.
 IDENTIFIED_TYPES = (QUEUE, ARCHIVE, CLUSTER)
+# Beside it, what a bucket's policy does not deny is allowed.
+ALL_ALLOWED = Clause("", allows=True, actions=("*",), resources=("*",), principals=(("*", "*"),))
 
 
 def zone_of(resource: Resource) -> str:
@@ -103,21 +101,19 @@ def _keys(graph: Graph, kind: str) -> list[Resource]:
 
 def buckets_refuse_the_other_zone(graph: Graph) -> Iterator[Observation]:
     """Identified buckets deny the roles of the de-identified zone, whatever those roles' own policies say."""
-    arns = {_kind(each): each.arn for each in identities(graph)}
+    others = {_kind(each): each.arn for each in identities(graph) if _kind(each) in DEIDENTIFIED_ROLES}
     for bucket in graph.of_type(BUCKET):
         if zone_of(bucket) == "identified":
-            denied = {
-                name
-                for clause in door_clauses(graph, bucket)
-                if not clause.allows and clause.has_action("s3:GetObject") and not clause.conditions
-                for kind, name in clause.principals
-                if kind == "AWS"
-            }
-            missing = [kind for kind in DENIED_ROLES if arns.get(kind) not in denied]
-            setting = (
-                f"does not deny {', '.join(missing)}" if missing else f"denies {', '.join(DENIED_ROLES)}"
-            )
+            missing = [kind for kind, arn in others.items() if not _denies(graph, bucket, arn)]
+            setting = f"does not deny {', '.join(missing)}" if missing else f"denies {', '.join(others)}"
             yield judged(bucket, not missing, setting)
+
+
+def _denies(graph: Graph, bucket: Resource, role_arn: str) -> bool:
+    objects = f"arn:aws:s3:::{bucket.inputs['bucket']}/*"
+    context = {"aws:principalarn": role_arn, "aws:securetransport": "true"}
+    request = Request("s3:GetObject", objects, ("AWS", role_arn), context)
+    return not decided((ALL_ALLOWED, *door_clauses(graph, bucket)), request)
 
 
 def training_reads_no_logs(graph: Graph) -> Iterator[Observation]:
