@@ -91,6 +91,24 @@ def test_services_that_deliver_may_encrypt(graph: Graph, key: str, service: str)
     assert allowed & {"kms:GenerateDataKey", "kms:GenerateDataKey*"}
 
 
+def test_whoever_deploys_may_make_the_grants_of_what_is_declared_and_no_others(graph: Graph) -> None:
+    through = {}
+    for key in sorted(HOME | ABROAD):
+        through[key] = {
+            service.removesuffix(".us-east-1.amazonaws.com")
+            for statement in statements(graph.named(KEY, key).inputs["policy"])
+            if any(each.endswith(":root") for each in statement["Principal"].get("AWS", []))
+            and "kms:CreateGrant" in statement["Action"]
+            for service in statement["Condition"]["StringEquals"]["kms:ViaService"]
+        }
+    assert through == {
+        **{key: set() for key in HOME | ABROAD},
+        "deidentified-key": {"medical-imaging", "ecr", "sagemaker"},
+        "tracking-key": {"dynamodb"},
+        "secrets-key": {"secretsmanager"},
+    }
+
+
 def test_copies_abroad_are_written_and_opened_by_nobody(graph: Graph) -> None:
     for name in ABROAD:
         zone = name.removesuffix("-replica-key")

@@ -16,6 +16,7 @@ TABLE = "aws:dynamodb/table:Table"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105
 REPOSITORY = "aws:ecr/repository:Repository"
 CLUSTER = "aws:ecs/cluster:Cluster"
+ENDPOINT_CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 KEY = "aws:kms/key:Key"
 REPLICA_KEY = "aws:kms/replicaKey:ReplicaKey"
 ALIAS = "aws:kms/alias:Alias"
@@ -43,7 +44,7 @@ KEY_INPUT: Mapping[str, str] = {
     "aws:cloudwatch/eventBus:EventBus": "kmsKeyIdentifier",
     "aws:cloudtrail/trail:Trail": "kmsKeyId",
     CLUSTER: "configuration.managedStorageConfiguration.fargateEphemeralStorageKmsKeyId",
-    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "kmsKeyArn",
+    ENDPOINT_CONFIGURATION: "kmsKeyArn",
     "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": "serverSideEncryption.keyArn",
 }
 
@@ -76,6 +77,9 @@ def key_of(graph: Graph, resource: Resource) -> str:
         return _bucket_key(graph, resource)
     if resource.type == TABLE:
         return key_arn(graph, (resource.inputs.get("serverSideEncryption") or {}).get("kmsKeyArn"))
+    if resource.type == REPOSITORY:
+        configurations = resource.inputs.get("encryptionConfigurations") or [{}]
+        return key_arn(graph, configurations[0].get("kmsKey"))
     if resource.type == CLOUD_CONTROL:
         return key_arn(graph, json.loads(str(resource.inputs["desiredState"])).get("KmsKeyArn"))
     if path is None:

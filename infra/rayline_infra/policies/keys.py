@@ -112,16 +112,17 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
     if kind == "identified":
         return [_event_delivery(names), _event_archive(names), *_task_storage(names)]
     if kind == "deidentified":
-        # CreateDatastore makes HealthImaging's grants in the name of whoever deploys the estate.
+        # Data stores, repositories and endpoints work through grants that are made in the name of whoever deploys.
         jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:DescribeKey", "kms:Encrypt"), names)
-        through = _deployment_through("medical-imaging", names, "ecr")
+        through = _deployment_through(names, "medical-imaging", "ecr", "sagemaker")
         return [through, jobs_encrypt, _job_volumes(names)]
     if kind == "tracking":
-        # Encryption at rest of a table works through a grant of whoever creates the table.
-        return [_deployment_through("dynamodb", names)]
+        # Encryption at rest of a table works through a grant of whoever creates the table, who needs these two as
+        # well (DynamoDB developer guide, "Authorizing use of your customer managed key").
+        return [_deployment_through(names, "dynamodb", more=("kms:Encrypt", "kms:ReEncrypt*"))]
     if kind == "secrets":
         # Values are put by whoever runs the estate, never by this program.
-        return [_deployment_through("secretsmanager", names)]
+        return [_deployment_through(names, "secretsmanager")]
     if kind == "logs":
         return [
             _log_delivery(names),
@@ -189,7 +190,7 @@ def _event_archive(names: EstateNames) -> Statement:
     )
 
 
-def _deployment_through(service_name: str, names: EstateNames, *others: str) -> Statement:
+def _deployment_through(names: EstateNames, *services: str, more: tuple[str, ...] = ()) -> Statement:
     return Statement(
         sid="AccountUsesThroughTheService",
         principals=principals(account_root(names.account_id)),
@@ -199,12 +200,11 @@ def _deployment_through(service_name: str, names: EstateNames, *others: str) -> 
             "kms:DescribeKey",
             "kms:GenerateDataKey*",
             "kms:RetireGrant",
+            *more,
         ],
         resources=THIS_KEY,
         conditions={
-            "StringEquals": {
-                "kms:ViaService": [f"{each}.{names.region}.amazonaws.com" for each in (service_name, *others)]
-            }
+            "StringEquals": {"kms:ViaService": [f"{each}.{names.region}.amazonaws.com" for each in services]}
         },
     )
 

@@ -23,7 +23,7 @@ from support.small_graphs import (
     role_policy,
 )
 
-from rayline_infra.policies.graph import Graph
+from rayline_infra.policies.graph import Graph, Resource
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 UPLOADS = "arn:aws:s3:::b-uploads/*"
@@ -86,6 +86,12 @@ def training(*statements: dict[str, Any], key_users: tuple[str, ...] = ()) -> Gr
 
 
 DENIED = deny("s3:*", [UPLOADS], principal={"AWS": [role_arn("training"), role_arn("import")]})
+ALL_DENIED = deny(
+    "s3:*",
+    [UPLOADS],
+    principal="*",
+    when={"ArnEquals": {"aws:PrincipalArn": [role_arn(each) for each in ("training", "import", "endpoint")]}},
+)
 
 
 def refusing(*statements: dict[str, Any]) -> Graph:
@@ -117,6 +123,42 @@ THROUGH_SQS = allow(
     when={"StringEquals": {"kms:ViaService": "sqs.us-east-1.amazonaws.com"}},
 )
 BOTH = ["kms:Decrypt", "kms:GenerateDataKey*"]
+DEPLOYED = "{}.us-east-1.amazonaws.com"
+ENCRYPTED = {
+    "dynamodb": made(
+        "aws:dynamodb/table:Table", "ledger", {"serverSideEncryption": {"kmsKeyArn": key_arn("deidentified")}}
+    ),
+    "ecr": made(
+        "aws:ecr/repository:Repository",
+        "images",
+        {"encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": key_arn("deidentified")}]},
+    ),
+    "sagemaker": made(
+        "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        "endpoint-configuration",
+        {"kmsKeyArn": key_arn("deidentified")},
+    ),
+    "secretsmanager": made(
+        "aws:secretsmanager/secret:Secret", "secret", {"kmsKeyId": key_arn("deidentified")}
+    ),
+    "medical-imaging": datastore(key_kind="deidentified"),
+}
+
+
+def declared(resource: Resource, through: str, without_action: str = "") -> Graph:
+    """A resource under a key that whoever deploys may use through a service."""
+    actions = [
+        "kms:CreateGrant", "kms:RetireGrant", "kms:DescribeKey", "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*",
+        "kms:GenerateDataKey*",
+    ]  # fmt: skip
+    allowed = [each for each in actions if each != without_action]
+    return graph(
+        key(
+            "deidentified",
+            allow(allowed, principal={"AWS": ROOT}, when={"StringEquals": {"kms:ViaService": through}}),
+        ),
+        resource,
+    )
 
 
 def cases() -> list[Case]:
@@ -329,6 +371,13 @@ def cases() -> list[Case]:
         ),
         Case(
             "ZON-3",
+            "the bucket forgets who serves models",
+            graph(role("endpoint"), *refusing(ALL_DENIED).resources),
+            graph(role("endpoint"), *refusing(DENIED).resources),
+            "uploads",
+        ),
+        Case(
+            "ZON-3",
             "the bucket denies under a condition",
             refusing(DENIED),
             refusing({**DENIED, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}),
@@ -340,6 +389,23 @@ def cases() -> list[Case]:
             training(),
             training(allow("logs:Get*", [arn("logs", "log-group:x")])),
             "training-role",
+        ),
+        *(
+            Case(
+                "KEY-2",
+                f"{service} may make no grant for whoever deploys",
+                declared(resource, DEPLOYED.format(service)),
+                declared(resource, DEPLOYED.format("s3")),
+                resource.name,
+            )
+            for service, resource in ENCRYPTED.items()
+        ),
+        Case(
+            "KEY-2",
+            "whoever deploys may encrypt with a table's key, and make no grant",
+            declared(ENCRYPTED["dynamodb"], DEPLOYED.format("dynamodb")),
+            declared(ENCRYPTED["dynamodb"], DEPLOYED.format("dynamodb"), without_action="kms:CreateGrant"),
+            "ledger",
         ),
         Case(
             "KEY-1",

@@ -26,6 +26,9 @@ PROOFS: Mapping[str, tuple[str, ...]] = {
         "tests/infra/test_zones.py::test_writes_stay_under_their_prefix",
     ),
     "KEY-1": ("tests/infra/test_zones.py::test_a_key_opens_for_a_role_only_by_key_policy_and_role_policy",),
+    "KEY-2": (
+        "tests/infra/test_keys.py::test_whoever_deploys_may_make_the_grants_of_what_is_declared_and_no_others",
+    ),
     "LOG-2": (
         "tests/end_to_end/test_bad_input.py"
         "::test_a_patient_is_shown_only_where_that_was_asked_for_and_then_it_is_on_record",

@@ -4,7 +4,17 @@ from collections.abc import Iterator, Mapping
 
 from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.graph import Graph
-from rayline_infra.policies.holdings import Holding, holdings, key_clauses
+from rayline_infra.policies.holdings import (
+    ENDPOINT_CONFIGURATION,
+    REPOSITORY,
+    SECRET,
+    TABLE,
+    Holding,
+    datastores,
+    holdings,
+    key_clauses,
+    key_of,
+)
 from rayline_infra.policies.identities import Identity, identities
 from rayline_infra.policies.patterns import overlaps
 from rayline_infra.policies.statements import Clause, Request, decided
@@ -37,6 +47,19 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "medical-imaging:GetImageFrame": DECRYPT,
     "medical-imaging:SearchImageSets": DECRYPT,
 }
+GRANT = ("kms:CreateGrant", "kms:DescribeKey")
+# Through which service whoever deploys uses the key of what is declared, and for what (each service's user guide;
+# for endpoints SageMaker's developer guide, "API Permissions: Actions, Permissions, and Resources Reference").
+DEPLOYED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    TABLE: (
+        "dynamodb",
+        (*GRANT, *BOTH, "kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+    ),
+    REPOSITORY: ("ecr", (*GRANT, "kms:RetireGrant")),
+    ENDPOINT_CONFIGURATION: ("sagemaker", GRANT),
+    SECRET: ("secretsmanager", BOTH),
+}
+DATASTORE_DEPLOYED = ("medical-imaging", (*GRANT, *BOTH))
 
 
 def users_may_use_the_key(graph: Graph) -> Iterator[Observation]:
@@ -85,6 +108,23 @@ def _lacking(graph: Graph, identity: Identity, key: str, action: str, service: s
         yield "in the key's policy"
 
 
+def deployers_may_use_the_key(graph: Graph) -> Iterator[Observation]:
+    """What is encrypted in the name of whoever creates it: the key lets the account do so through the service."""
+    found = [(each, *DEPLOYED[each.type]) for each in graph.resources if each.type in DEPLOYED]
+    for resource, service, needed in (*found, *((each, *DATASTORE_DEPLOYED) for each in datastores(graph))):
+        if key := key_of(graph, resource):
+            refused = [action for action in needed if not _deployer_may(graph, key, action, service)]
+            setting = f"may not {', '.join(refused)}" if refused else "may use the key"
+            yield judged(resource, not refused, f"through {service}, whoever deploys {setting}")
+
+
+def _deployer_may(graph: Graph, key: str, action: str, service: str) -> bool:
+    region, account = key.split(":")[3:5]
+    context = {"kms:viaservice": f"{service}.{region}.amazonaws.com", "kms:calleraccount": account}
+    root = ("AWS", f"arn:aws:iam::{account}:root")
+    return decided(key_clauses(graph, key), Request(action, key, root, context))
+
+
 CONTROLS = (
     Control(
         "KEY-1",
@@ -93,5 +133,13 @@ CONTROLS = (
         "high",
         "policies of roles and of keys, for every bucket, queue, topic, table, secret and data store",
         users_may_use_the_key,
+    ),
+    Control(
+        "KEY-2",
+        "Whoever deploys may use the key for what is encrypted in its creator's name",
+        ("164.312(a)(2)(iv)",),
+        "high",
+        "policies of the keys of tables, repositories, endpoint configurations, secrets and data stores",
+        deployers_may_use_the_key,
     ),
 )
