@@ -1,6 +1,7 @@
 """Addresses are checked element by element, before anything is built on them."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pulumi
@@ -8,6 +9,8 @@ import pytest
 import yaml
 
 from rayline.errors import ConfigurationError
+from rayline_infra.planning import plan
+from rayline_infra.policies.openings import openings
 from rayline_infra.settings import load_stack_settings
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +68,21 @@ def load(monkeypatch: pytest.MonkeyPatch, **changed: str) -> None:
         ({"pacsPorts": "[104, 0]"}, "pacsPorts", "between 1 and 65535"),
         ({"pacsPorts": "[104.5]"}, "pacsPorts", "integer"),
         ({"hospitalAttachment": "transit-gateway"}, "transitGatewayId", "is transit-gateway"),
+        (
+            # VPC quotas: 60 inbound rules a group, of which CloudFront's prefix list takes 55.
+            {"hospitalCidrs": json.dumps([f"10.20{each}.0.0/16" for each in range(6)])},
+            "hospitalCidrs",
+            "6 are more than the 5 rules that CloudFront leaves",
+        ),
+        (
+            # 5 x 12 = 60 outbound rules, and three to endpoints.
+            {
+                "hospitalCidrs": json.dumps([f"10.20{each}.0.0/16" for each in range(5)]),
+                "pacsPorts": json.dumps(list(range(104, 116))),
+            },
+            "pacsPorts",
+            "at most 57 rules",
+        ),
         ({"endpointZones": "4"}, "endpointZones", "less than or equal to 3"),
     ],
 )
@@ -80,6 +98,25 @@ def test_a_hospital_with_good_addresses_is_accepted(monkeypatch: pytest.MonkeyPa
         monkeypatch,
         hospitalAttachment="vpn",
         customerGatewayIp="203.0.113.10",
-        hospitalCidrs='["10.200.0.0/16", "192.168.4.0/24"]',
-        pacsPorts="[104]",
+        hospitalCidrs=json.dumps([*(f"10.20{each}.0.0/16" for each in range(4)), "192.168.4.0/24"]),
+        pacsPorts=json.dumps(list(range(104, 115))),
     )
+
+
+def test_as_many_networks_as_the_settings_allow_fit_into_security_groups() -> None:
+    networks = [f"10.20{each}.0.0/16" for each in range(5)]
+    graph = plan(
+        "prod",
+        overrides={
+            "rayline:natGateways": "2",
+            "rayline:hospitalAttachment": "vpn",
+            "rayline:customerGatewayIp": "203.0.113.10",
+            "rayline:hospitalCidrs": json.dumps(networks),
+            "rayline:pacsPorts": json.dumps(list(range(104, 115))),
+        },
+    )
+    rules: Counter[tuple[str, str]] = Counter()
+    for rule in openings(graph):
+        # An AWS-managed prefix list counts with its weight, 55 for CloudFront's (VPC guide); a gateway endpoint's, 1.
+        rules[rule.group_id, rule.direction] += 55 if rule.peers == ("pl-3b927c52",) else 1
+    assert max(rules.values()) == 60

@@ -11,6 +11,10 @@ from rayline_infra.settings.section import Integers, Section, Texts, setting
 
 # A subnet of AWS has 16 to 65,536 addresses (VPC guide, "Subnet sizing").
 SUBNET_PREFIXES = range(16, 29)
+# A security group has 60 rules each way (VPC guide, "Amazon VPC quotas"). CloudFront's prefix list weighs 55 of the
+# load balancer's; the processor has three to endpoints, and one to each port of each network.
+MOST_HOSPITAL_CIDRS = 5
+MOST_PACS_RULES = 57
 
 
 class NetworkSettings(Section):
@@ -96,12 +100,27 @@ class NetworkSettings(Section):
             yield "natGateways", "each NAT gateway needs an entry of publicCidrs"
         if not all(1 <= port <= 65_535 for port in self.pacs_ports):
             yield "pacsPorts", "a TCP port is between 1 and 65535"
+        yield from self._quota_problems()
         if self.hospital_attachment == "transit-gateway" and not self.transit_gateway_id:
             yield "transitGatewayId", "hospitalAttachment is transit-gateway"
         if self.hospital_attachment == "vpn" and not self.customer_gateway_ip:
             yield "customerGatewayIp", "hospitalAttachment is vpn"
         if self.hospital_attachment != "none" and not self.hospital_cidrs:
             yield "hospitalCidrs", "hospitalAttachment leads nowhere without them"
+
+    def _quota_problems(self) -> Iterator[tuple[str, str]]:
+        if len(self.hospital_cidrs) > MOST_HOSPITAL_CIDRS:
+            yield (
+                "hospitalCidrs",
+                f"{len(self.hospital_cidrs)} are more than the {MOST_HOSPITAL_CIDRS} rules that CloudFront leaves "
+                "in the load balancer's security group; write larger networks",
+            )
+        elif len(self.hospital_cidrs) * len(self.pacs_ports) > MOST_PACS_RULES:
+            yield (
+                "pacsPorts",
+                f"the processor's security group has room for at most {MOST_PACS_RULES} rules, one for each port of "
+                "each of hospitalCidrs",
+            )
 
     def _address_problems(self) -> Iterator[tuple[str, str]]:
         lists = {
