@@ -141,7 +141,7 @@ def test_every_alarm_links_its_runbook_and_every_runbook_an_alarm(graph_of: Call
     graph = graph_of("prod")
     linked = set()
     for name, alarm in {**alarms(graph), **composites(graph)}.items():
-        found = re.search(r"Runbook: docs/runbooks/([a-z-]+)\.md$", alarm["alarmDescription"])
+        found = re.search(r"Runbook: https://\S+/docs/runbooks/([a-z-]+)\.md$", alarm["alarmDescription"])
         assert found, name
         assert (RUNBOOKS / f"{found[1]}.md").is_file(), f"{name} links {found[1]}.md"
         assert len(alarm["alarmDescription"]) <= 1024, name

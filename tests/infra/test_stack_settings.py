@@ -13,6 +13,7 @@ import yaml
 
 from rayline.errors import ConfigurationError
 from rayline_infra.planning import ProgramError, plan
+from rayline_infra.policies.graph import Graph
 from rayline_infra.settings import SECTIONS, load_stack_settings
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +116,49 @@ def test_a_wrong_setting_is_named(name: str, value: str, stack: None) -> None:
     pulumi.runtime.set_all_config({**configuration("dev"), name: value})
     with pytest.raises(ConfigurationError, match=f"{name} is wrong"):
         load_stack_settings()
+
+
+@pytest.mark.parametrize("name", ["a", "dev", "hospital-a-prod2", "4-sites"])
+def test_a_stack_whose_name_fits_into_names_of_load_balancers_is_accepted(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulumi, "get_stack", lambda: name)
+    pulumi.runtime.set_all_config(configuration("dev"))
+    assert load_stack_settings().stack == name
+
+
+@pytest.mark.parametrize("name", ["hospital-a-prod-2", "Prod", "prod_2", "prod.2", "-prod", "prod-"])
+def test_a_stack_whose_name_does_not_fit_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi, "get_stack", lambda: name)
+    pulumi.runtime.set_all_config(configuration("dev"))
+    with pytest.raises(
+        ConfigurationError, match=rf"the stack's name {name} is wrong: .*16 lower-case.*for example"
+    ):
+        load_stack_settings()
+
+
+def test_names_of_load_balancers_have_room_for_the_longest_name_of_a_stack(graph: Graph) -> None:
+    named = [
+        each.inputs["name"]
+        for kind in ("loadBalancer:LoadBalancer", "targetGroup:TargetGroup")
+        for each in graph.of_type(f"aws:lb/{kind}")
+    ]
+    assert len(named) >= 4
+    # ELB, CreateLoadBalancer and CreateTargetGroup: at most 32 characters, letters, digits and hyphens.
+    assert max(len(name) - len(graph.stack) + 16 for name in named) <= 32
+
+
+@pytest.mark.parametrize(("protected", "refused"), [("true", True), ("false", False)])
+def test_a_protected_stack_links_runbooks_that_can_be_opened(
+    protected: str, refused: bool, stack: None
+) -> None:
+    settings = {**configuration("dev"), "rayline:deletionProtection": protected}
+    pulumi.runtime.set_all_config({**settings, "rayline:runbookUrl": "docs/runbooks"})
+    if refused:
+        with pytest.raises(ConfigurationError, match=r"rayline:runbookUrl is wrong: .*pulumi config set"):
+            load_stack_settings()
+        pulumi.runtime.set_all_config({**settings, "rayline:runbookUrl": "https://wiki.example.org/r"})
+    load_stack_settings()
 
 
 def test_every_problem_is_reported_at_once(stack: None) -> None:

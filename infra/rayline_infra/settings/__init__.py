@@ -1,5 +1,6 @@
 """What a stack decides for itself, read from Pulumi config and checked before anything is built."""
 
+import re
 from dataclasses import dataclass
 
 import pulumi
@@ -35,6 +36,9 @@ __all__ = [
     "TrainingSettings",
     "load_stack_settings",
 ]
+
+# A load balancer's name has at most 32 characters, and "rayline-<stack>-gateway" is one (ELB, CreateLoadBalancer).
+STACK_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def load_stack_settings() -> StackSettings:
     """Read the settings of the stack that Pulumi is running.
 
     Raises:
-        ConfigurationError: settings are missing, wrong or unknown; the message names each one with an example.
+        ConfigurationError: settings are missing, wrong or unknown, or the stack's name does not fit into names of
+            AWS; the message names each one with an example.
     """
     reader = Reader()
     settings = StackSettings(
@@ -92,6 +97,19 @@ def load_stack_settings() -> StackSettings:
         cost=reader.read(CostSettings),
     )
     reader.refuse_unknown()
+    if not STACK_NAME.fullmatch(settings.stack):
+        reader.problems.append(
+            f"the stack's name {settings.stack} is wrong: it has 1 to 16 lower-case letters, digits and hyphens, since "
+            "names of load balancers hold it; for example: pulumi stack rename hospital-a"
+        )
+    # Sections with problems are unchecked, and say nothing about one another.
+    readable = settings.observability.runbook_url.startswith("https://")
+    if not reader.problems and settings.site.deletion_protection and not readable:
+        reader.refuse(
+            ObservabilitySettings,
+            "runbookUrl",
+            "where deletionProtection is true, alarms link what somebody can open at night: an https address",
+        )
     if reader.problems:
         raise ConfigurationError("stack settings: " + "; ".join(reader.problems))
     return settings

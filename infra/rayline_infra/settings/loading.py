@@ -39,6 +39,10 @@ class Reader:
         ]
         return read
 
+    def refuse(self, section: type[Section], name: str, reason: str) -> None:
+        """Report a setting that is wrong beside one of another section."""
+        self.problems.append(_wrong(full_name(name), reason, section.settings()[full_name(name)]))
+
     def refuse_unknown(self) -> None:
         """Report settings of ours that no section has: a misspelled one would silently decide nothing."""
         for name in sorted(_names() - self._known):

@@ -46,7 +46,7 @@ class ObservabilitySettings(Section):
         "runbookUrl",
         "Where people read the runbooks that alarms link: an address, or the folder in the repository.",
         "https://github.com/hospital-a/rayline/blob/main/docs/runbooks",
-        default="docs/runbooks",
+        default="https://github.com/rayline/rayline/blob/main/docs/runbooks",
         pattern=r"^(https://\S+|docs/runbooks)$",
     )
     storage_budget_gib: Annotated[float, Field(gt=0)] = setting(
