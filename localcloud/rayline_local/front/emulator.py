@@ -61,8 +61,7 @@ def load_application() -> Any:
     _add_version_id_to_object_events()
     _replay_to_named_rules_only()
     _authorize_message_batches()
-    _authorize_replays_by_archive()
-    _authorize_parameters_by_name()
+    _authorize_on_what_aws_names()
     _name_roles_by_their_own_arn()
     _serve_ranges_of_versions()
     _refuse_parts_as_s3_does()
@@ -209,63 +208,50 @@ def _authorize_message_batches() -> None:
     iam_actions.extract_iam_action = extract_with_batches
 
 
-def _authorize_replays_by_archive() -> None:
-    # AWS authorizes StartReplay on the archive and DescribeReplay on the replay (Service Authorization Reference,
-    # "Amazon EventBridge"). MiniStack asks for any resource, which no narrow policy grants.
+def _authorize_on_what_aws_names() -> None:
+    # MiniStack asks for any resource in some requests, which no narrow policy grants.
     from ministack.core import iam_actions
 
     extract = iam_actions.extract_resource_arn
-    if getattr(extract, "knows_archives", False):
+    if getattr(extract, "knows_more", False):
         return
 
-    def extract_with_archives(
+    def extract_more(
         service: str, method: str, path: str, headers: Any, body: Any, *more: Any, **named: Any
     ) -> str:
         arn: str = extract(service, method, path, headers, body, *more, **named)
-        if service != "events":
+        if service not in _RESOURCES:
             return arn
         try:
             request = json.loads(body or b"{}")
         except ValueError:
             return arn
-        archive = request.get("EventSourceArn", "")
-        if request.get("ReplayName") and ":archive/" in archive:
-            return str(archive)
-        if request.get("ReplayName"):
-            region, account_id = named.get("region") or more[1], named.get("account_id") or more[2]
-            return f"arn:aws:events:{region}:{account_id}:replay/{request['ReplayName']}"
-        return arn
-
-    extract_with_archives.knows_archives = True  # type: ignore[attr-defined]
-    iam_actions.extract_resource_arn = extract_with_archives
-
-
-def _authorize_parameters_by_name() -> None:
-    # AWS authorizes GetParameters on each parameter that is asked for; MiniStack on any resource, which no narrow
-    # policy grants. Our containers ask for one at a time.
-    from ministack.core import iam_actions
-
-    extract = iam_actions.extract_resource_arn
-    if getattr(extract, "knows_parameters", False):
-        return
-
-    def extract_with_parameters(
-        service: str, method: str, path: str, headers: Any, body: Any, *more: Any, **named: Any
-    ) -> str:
-        arn: str = extract(service, method, path, headers, body, *more, **named)
-        if service != "ssm" or arn != "*":
-            return arn
-        try:
-            asked = json.loads(body or b"{}").get("Names") or []
-        except (ValueError, AttributeError):
-            return arn
-        if len(asked) != 1:
-            return arn
         region, account_id = named.get("region") or more[1], named.get("account_id") or more[2]
-        return f"arn:aws:ssm:{region}:{account_id}:parameter/{str(asked[0]).lstrip('/')}"
+        return _RESOURCES[service](request, f"{region}:{account_id}") or arn
 
-    extract_with_parameters.knows_parameters = True  # type: ignore[attr-defined]
-    iam_actions.extract_resource_arn = extract_with_parameters
+    extract_more.knows_more = True  # type: ignore[attr-defined]
+    iam_actions.extract_resource_arn = extract_more
+
+
+def _replay_resource(request: Mapping[str, Any], where: str) -> str | None:
+    # StartReplay is authorized on the archive, DescribeReplay on the replay (Service Authorization Reference,
+    # "Amazon EventBridge").
+    archive = request.get("EventSourceArn", "")
+    if request.get("ReplayName") and ":archive/" in archive:
+        return str(archive)
+    return f"arn:aws:events:{where}:replay/{request['ReplayName']}" if request.get("ReplayName") else None
+
+
+def _parameter_resource(request: Mapping[str, Any], where: str) -> str | None:
+    # GetParameters is authorized on each parameter; our containers ask for one at a time.
+    asked = request.get("Names") or []
+    return f"arn:aws:ssm:{where}:parameter/{str(asked[0]).lstrip('/')}" if len(asked) == 1 else None
+
+
+_RESOURCES: Mapping[str, Callable[[Mapping[str, Any], str], str | None]] = {
+    "events": _replay_resource,
+    "ssm": _parameter_resource,
+}
 
 
 def _name_roles_by_their_own_arn() -> None:
