@@ -24,6 +24,7 @@ UNREAD = {
     "aws:acm/certificateValidation:CertificateValidation",
     "aws:cfg/deliveryChannel:DeliveryChannel",
     "aws:cfg/recorder:Recorder",
+    "aws:cloudfront/function:Function",
     "aws:cloudfront/originAccessControl:OriginAccessControl",
     "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
     "aws:cloudfront/vpcOrigin:VpcOrigin",

@@ -411,6 +411,18 @@ CASES: Mapping[str, Case] = {
         ]["PriceClass"],
         "PriceClass_200",
     ),
+    "aws:cloudfront/function:Function": Case(
+        lambda world: {
+            "name": "adapters",
+            "runtime": "cloudfront-js-2.0",
+            "code": "function handler(event) { return event.request; }",
+        },
+        {"code": "function handler(event) { event.request.uri = '/'; return event.request; }"},
+        lambda world, resource_id: world.client("cloudfront")
+        .get_function(Name=resource_id, Stage="LIVE")["FunctionCode"]
+        .read(),
+        b"function handler(event) { event.request.uri = '/'; return event.request; }",
+    ),
     "aws:cloudfront/originAccessControl:OriginAccessControl": Case(
         lambda world: {
             "name": "adapters",

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from rayline.names import EstateNames
 from rayline_infra.components.certificates import CLOUDFRONT_REGION
+from rayline_infra.components.page_paths import declare_page_paths
 from rayline_infra.components.sign_in import sign_in_page
 from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import ApiSettings
@@ -111,6 +112,13 @@ class ViewerDelivery(pulumi.ComponentResource):
                 viewer_protocol_policy="redirect-to-https",
                 cache_policy_id=CACHING_OPTIMIZED,
                 response_headers_policy_id=self._declare_page_headers().id,
+                # Of pages only: the API's paths are its own, and an error page for both would hide its 403 and 404.
+                function_associations=[
+                    aws.cloudfront.DistributionDefaultCacheBehaviorFunctionAssociationArgs(
+                        event_type="viewer-request",
+                        function_arn=declare_page_paths(args.names, self._child).arn,
+                    )
+                ],
             ),
             ordered_cache_behaviors=[
                 aws.cloudfront.DistributionOrderedCacheBehaviorArgs(

@@ -202,6 +202,11 @@ RULES: Mapping[str, Rule] = {
         "etag": "E{upper13}",
         "status": "Deployed",
     },
+    "aws:cloudfront/function:Function": {
+        "id": "{name}",
+        "arn": "arn:aws:cloudfront::{account}:function/{name}",
+        "etag": "E{upper13}",
+    },
     "aws:cloudfront/originAccessControl:OriginAccessControl": {
         "id": "E{upper13}",
         "arn": "arn:aws:cloudfront::{account}:origin-access-control/{id}",

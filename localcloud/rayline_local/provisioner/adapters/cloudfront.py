@@ -127,6 +127,51 @@ VPC_ORIGIN = _configured(
 )
 
 
+def _find_function(cloudfront: Any, inputs: Inputs, resource_id: str | None) -> Found:
+    name = resource_id or inputs["name"]
+    answer = call(cloudfront, "DescribeFunction", {"Name": name, "Stage": "DEVELOPMENT"})
+    return {**answer["FunctionSummary"], "ETag": answer["ETag"]}
+
+
+def _function(inputs: Inputs) -> dict[str, Any]:
+    configuration = {"Comment": inputs.get("comment", ""), "Runtime": inputs["runtime"]}
+    return {
+        "Name": inputs["name"],
+        "FunctionConfig": configuration,
+        "FunctionCode": str(inputs["code"]).encode(),
+    }
+
+
+def _update_function(cloudfront: Any, found: Found, inputs: Inputs) -> None:
+    call(cloudfront, "UpdateFunction", {**_function(inputs), "IfMatch": found["ETag"]})
+
+
+def _publish_function(cloudfront: Any, found: Found, inputs: Inputs) -> None:
+    if inputs.get("publish", True):
+        latest = _find_function(cloudfront, inputs, None)
+        call(cloudfront, "PublishFunction", {"Name": inputs["name"], "IfMatch": latest["ETag"]})
+
+
+def _delete_function(cloudfront: Any, resource_id: str, inputs: Inputs) -> None:
+    found = _find_function(cloudfront, inputs, resource_id)
+    call(cloudfront, "DeleteFunction", {"Name": resource_id, "IfMatch": found["ETag"]})
+
+
+FUNCTION = Recipe(
+    service="cloudfront",
+    find=_find_function,
+    identity="Name",
+    create=lambda cloudfront, inputs: call(cloudfront, "CreateFunction", _function(inputs))[
+        "FunctionSummary"
+    ],
+    update=_update_function,
+    settle=_publish_function,
+    delete=_delete_function,
+    outputs={"arn": "arn:aws:cloudfront::{account}:function/{id}", "etag": "{ETag}"},
+    replaced_by=frozenset({"name"}),
+)
+
+
 def _distribution(cloudfront: Any, operation: str, inputs: Inputs) -> dict[str, Any]:
     given = dict(inputs)
     given["originGroups"] = given.get("originGroups") or []

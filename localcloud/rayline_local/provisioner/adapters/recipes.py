@@ -32,6 +32,7 @@ RECIPES: Mapping[str, Recipe] = {
     "aws:cfg/recorderStatus:RecorderStatus": audit.RECORDER_STATUS,
     "aws:cfg/rule:Rule": audit.CONFIG_RULE,
     "aws:cloudfront/distribution:Distribution": cloudfront.DISTRIBUTION,
+    "aws:cloudfront/function:Function": cloudfront.FUNCTION,
     "aws:cloudfront/originAccessControl:OriginAccessControl": cloudfront.ACCESS_CONTROL,
     "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": cloudfront.RESPONSE_HEADERS_POLICY,
     "aws:cloudfront/vpcOrigin:VpcOrigin": cloudfront.VPC_ORIGIN,
