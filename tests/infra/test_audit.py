@@ -123,6 +123,15 @@ def test_the_bucket_admits_the_stacks_trails_and_no_other(graph: Graph) -> None:
         assert trail.inputs["s3KeyPrefix"] == "trail"
 
 
+def test_digests_that_cloudtrail_encrypts_with_s3_s_own_key_are_refused_by_nothing(graph: Graph) -> None:
+    # "… encrypts the log files but not the digest files" with SSE-KMS (CloudTrail user guide): nothing here may
+    # ask how an object is encrypted, or there would be no digest to validate the log files by.
+    policy = json.loads(graph.named("aws:s3/bucketPolicy:BucketPolicy", "logs-policy").inputs["policy"])
+    denials = [each for each in policy["Statement"] if each["Effect"] == "Deny"]
+    assert denials
+    assert "server-side-encryption" not in json.dumps(denials)
+
+
 def test_trails_are_locked_for_seven_years_in_prod_and_nowhere_else(graph: Graph) -> None:
     locks = graph.of_type(LOCK)
     if graph.stack != "prod":
@@ -158,6 +167,29 @@ def test_config_records_everything_and_delivers_to_the_unlocked_bucket(graph_of:
     ]
     for each in found.values():
         assert each["Condition"]["StringEquals"]["aws:SourceAccount"] == account
+
+
+def test_config_may_deliver_under_its_own_role_before_the_channel_tries(graph_of: Any) -> None:
+    # AWS_ConfigRole reads only (AWS Config developer guide, "Permissions for the IAM Role Assigned to AWS Config").
+    graph = graph_of("dev")
+    channel = graph.named("aws:cfg/deliveryChannel:DeliveryChannel", "config-delivery")
+    delivered = graph.named("aws:iam/rolePolicy:RolePolicy", "config-policy")
+    assert delivered.inputs["role"] == graph.named("aws:iam/role:Role", "config-role").inputs["name"]
+    granted = {
+        action: (each["Resource"], each.get("Condition"))
+        for each in json.loads(delivered.inputs["policy"])["Statement"]
+        for action in each["Action"]
+    }
+    bucket, prefix = f"arn:aws:s3:::{channel.inputs['s3BucketName']}", channel.inputs["s3KeyPrefix"]
+    full_control = {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    assert granted == {
+        "s3:GetBucketAcl": ([bucket], None),
+        "s3:PutObject": (
+            [f"{bucket}/{prefix}/AWSLogs/{graph.outputs['account_id']}/Config/*"],
+            full_control,
+        ),
+    }
+    assert delivered.urn in channel.dependencies
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 from rayline.names import EstateNames
 from rayline_infra.components.bucket import DeclaredBucket
 from rayline_infra.policies.buckets import CONFIG_PREFIX
+from rayline_infra.policies.recording import recorder_policy
 from rayline_infra.policies.trust import service_trust
 
 # What AWS Config needs to read every kind of resource; AWS keeps it up with new kinds.
@@ -74,6 +75,9 @@ class Recorder(pulumi.ComponentResource):
         attachment = aws.iam.RolePolicyAttachment(
             "config-reads", role=role.name, policy_arn=READ_ALL_CONFIGURATION, opts=child
         )
+        delivery = aws.iam.RolePolicy(
+            "config-policy", name="work", role=role.name, policy=recorder_policy(names), opts=child
+        )
         recorder = aws.cfg.Recorder(
             "config-recorder",
             name=names.config_recorder,
@@ -92,7 +96,7 @@ class Recorder(pulumi.ComponentResource):
                 delivery_frequency="TwentyFour_Hours"
             ),
             # Config takes no channel without a recorder, and tries the bucket at once.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[recorder, args.bucket.policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[recorder, delivery, args.bucket.policy]),
         )
         started = aws.cfg.RecorderStatus(
             "config-recording",
