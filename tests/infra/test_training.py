@@ -206,3 +206,35 @@ def test_without_an_endpoint_there_is_none() -> None:
         each.name for each in graph.resources if each.type in ENDPOINT_TYPES and "endpoint" in each.name
     ]
     assert graph.outputs["operator_environment"]["RAYLINE_ENDPOINT_MODEL"] == ""
+
+
+@pytest.mark.parametrize(
+    ("role", "sid", "group"),
+    [
+        ("training", "FindLogs", "ProcessingJobs"),
+        ("training", "FindLogs", "TrainingJobs"),
+        ("endpoint", "WriteLogs", "Endpoints/rayline-{stack}"),
+    ],
+)
+def test_log_groups_are_granted_with_and_without_what_is_in_them(
+    graph: Graph, role: str, sid: str, group: str
+) -> None:
+    (statement,) = [each for each in statements(graph, role) if each["Sid"] == sid]
+    account = graph.outputs["account_id"]
+    name = group.format(stack=graph.stack)
+    arn = f"arn:aws:logs:us-east-1:{account}:log-group:/aws/sagemaker/{name}"
+    assert {"logs:CreateLogGroup", "logs:DescribeLogStreams"} <= set(statement["Action"])
+    # The Service Authorization Reference names a group without an end; CloudWatch Logs' own guide with ":*".
+    assert {arn, f"{arn}:*"} <= set(statement["Resource"])
+
+
+def test_models_are_registered_as_versions_and_in_their_group(graph: Graph) -> None:
+    # Both are resource types of CreateModelPackage (Service Authorization Reference, "Amazon SageMaker").
+    registered = {
+        arn.split(":", 5)[5]
+        for statement in statements(graph, "training")
+        if "sagemaker:CreateModelPackage" in statement["Action"]
+        for arn in statement["Resource"]
+    }
+    name = f"rayline-{graph.stack}-pneumonia"
+    assert registered == {f"model-package/{name}/*", f"model-package-group/{name}"}

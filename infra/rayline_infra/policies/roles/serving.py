@@ -36,7 +36,8 @@ def endpoint(names: EstateNames, granted: Granted) -> list[Statement]:
                 "logs:DescribeLogStreams",
                 "logs:PutLogEvents",
             ),
-            resources=(logs, f"{logs}:log-stream:*"),
+            # AWS's pages spell a log group with and without what is in it.
+            resources=(logs, f"{logs}:*"),
         ),
         Statement(
             sid="PublishMetrics",

@@ -54,6 +54,11 @@ def training(names: EstateNames, granted: Granted) -> list[Statement]:
         ),
         on_model_packages("RegisterModels", names, "AddTags", "CreateModelPackage", "DescribeModelPackage"),
         Statement(
+            sid="RegisterInTheGroup",
+            actions=("sagemaker:CreateModelPackage",),
+            resources=(names.model_package_group_arn,),
+        ),
+        Statement(
             sid="FindModelPackageGroup",
             actions=("sagemaker:DescribeModelPackageGroup",),
             resources=(names.model_package_group_arn,),
@@ -67,7 +72,8 @@ def training(names: EstateNames, granted: Granted) -> list[Statement]:
         Statement(
             sid="FindLogs",
             actions=("logs:CreateLogGroup", "logs:DescribeLogStreams"),
-            resources=tuple(f"{log_groups}/{jobs}" for jobs in JOB_KINDS),
+            # AWS's pages spell a log group with and without what is in it.
+            resources=tuple(f"{log_groups}/{jobs}{end}" for jobs in JOB_KINDS for end in ("", ":*")),
         ),
         Statement(
             sid="WriteLogs",
