@@ -1,6 +1,8 @@
 """The GitHub workflows: no key to lose, no more rights than needed, nothing that moves, targets that exist."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,53 @@ def test_a_deployment_waits_for_its_environment_and_is_alone(name: str) -> None:
     document = read(ROOT / ".github/workflows" / name)
     assert document["jobs"]["deploy"]["environment"] == DEPLOYMENTS[name]
     assert document["concurrency"]["cancel-in-progress"] is False
+
+
+def test_development_waits_for_the_tests_of_the_commit_that_it_deploys() -> None:
+    path = ROOT / ".github/workflows/deploy-dev.yml"
+    tests = read(ROOT / ".github/workflows/test.yml")["name"]
+    # A push, or a hand, would deploy what no test has seen.
+    assert triggers(path) == {
+        "workflow_run": {"workflows": [tests], "branches": ["main"], "types": ["completed"]}
+    }
+    job = read(path)["jobs"]["deploy"]
+    assert "workflow_run.conclusion == 'success'" in job["if"]
+    assert "workflow_run.event == 'push'" in job["if"]
+    assert " || " not in job["if"]
+    # Otherwise it would be main as it is by then.
+    (checkout,) = (step for step in job["steps"] if "actions/checkout" in step.get("uses", ""))
+    assert checkout["with"]["ref"] == "${{ github.event.workflow_run.head_sha }}"
+    deploying = job["steps"][-1]
+    assert 'IMAGE_TAG="$COMMIT"' in deploying["run"]
+    assert deploying["env"] == {"COMMIT": checkout["with"]["ref"]}
+
+
+def test_production_waits_for_the_tests_of_the_commit_that_it_deploys() -> None:
+    jobs = read(ROOT / ".github/workflows/deploy-prod.yml")["jobs"]
+    assert jobs["deploy"]["needs"] == "tested"
+    assert jobs["tested"]["permissions"] == {"actions": "read"}
+    (asking,) = jobs["tested"]["steps"]
+    assert asking["env"]["RUNS"].endswith("/actions/workflows/test.yml/runs")
+    for wanted in ('head_sha="$GITHUB_SHA"', "status=success", "event=push", "branch=main"):
+        assert wanted in asking["run"]
+    assert 'IMAGE_TAG="$GITHUB_SHA"' in jobs["deploy"]["steps"][-1]["run"]
+
+
+@pytest.mark.parametrize(("answer", "passes"), [("0", False), ("1", True), ("", False)])
+def test_production_stops_where_no_test_of_its_commit_has_passed(
+    tmp_path: Path, answer: str, passes: bool
+) -> None:
+    (asking,) = read(ROOT / ".github/workflows/deploy-prod.yml")["jobs"]["tested"]["steps"]
+    program = tmp_path / "gh"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{answer}'\n")
+    program.chmod(0o755)
+    # As GitHub runs it: bash -e.
+    finished = subprocess.run(
+        ["bash", "-e", "-c", asking["run"]],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUNS": "runs", "GITHUB_SHA": "0" * 40},
+        check=False,
+    )
+    assert (finished.returncode == 0) is passes
 
 
 def test_production_is_never_deployed_by_a_push() -> None:
