@@ -213,7 +213,11 @@ class Estate(pulumi.ComponentResource):
     def _serve(self) -> None:
         """What runs in containers."""
         settings, names = self.settings, self.names
-        self.registry = Registry("registry", RegistryArgs(names, self.keys.arn("deidentified")), self._child)
+        self.registry = Registry(
+            "registry",
+            RegistryArgs(names, self.keys.arn("deidentified"), settings.site.deletion_protection),
+            self._child,
+        )
         self.service_logs = ServiceLogs(
             "service-logs",
             ServiceLogsArgs(
@@ -516,5 +520,5 @@ class Estate(pulumi.ComponentResource):
             "cluster": self.cluster.name,
             "services": {kind: self.names.service(kind) for kind in get_args(ServiceKind)},
             "repositories": {kind: self.registry.url(kind) for kind in REPOSITORIES},
-            "commands": instructions(self.names, self.settings, self.sign_in.pool.id, self.sign_in.keys_url),
+            "commands": instructions(self.names, self.sign_in.pool.id),
         }

@@ -28,6 +28,7 @@ class FakeAccount:
     valued: set[str] = field(default_factory=set)
     sign_in_keys: dict[str, str] = field(default_factory=dict)
     restarted: list[tuple[str, str]] = field(default_factory=list)
+    models: dict[str, int] = field(default_factory=dict)
 
     def account_id(self) -> str:
         return self.number
@@ -51,6 +52,9 @@ class FakeAccount:
 
     def restart(self, cluster: str, service: str) -> None:
         self.restarted.append((cluster, service))
+
+    def delete_models(self, group: str) -> int:
+        return self.models.pop(group, 0)
 
 
 @dataclass
@@ -255,9 +259,43 @@ def test_an_update_is_asked_for_unless_it_was_confirmed(prod: Graph) -> None:
     assert not any("--yes" in command for command in programs.commands)
 
 
-def test_destroying_says_what_stays(prod: Graph) -> None:
-    programs = FakePrograms(FakeAccount())
+def test_destroying_a_protected_stack_says_what_stays_and_deletes_no_model(prod: Graph) -> None:
+    account = FakeAccount(models={prod.outputs["model_package_group"]: 2})
+    programs = FakePrograms(account)
     lines: list[str] = []
-    destroy(prod, programs, lines.append, confirmed=True)
-    assert "datastore" in lines[0]
+    destroy(prod, account, programs, lines.append, confirmed=True)
+    stays = set(lines[0].removeprefix("stays: ").split(", "))
+    # Pulumi keeps what a protected resource depends on: the keys, and the roles that their policies name.
+    assert {"datastore", "uploads", "image-tracking-table", "deidentified-key", "processor-role"} <= stays
+    assert not {"processor-service", "vpc", "queue"} & stays
+    assert len(account.models) == 1
     assert programs.commands == [["pulumi", "destroy", "--stack", "prod", "--exclude-protected", "--yes"]]
+
+
+def test_a_stack_that_is_not_protected_goes_but_for_its_data_store(graph_of: Callable[[str], Graph]) -> None:
+    dev = graph_of("dev")
+    group = dev.outputs["model_package_group"]
+    account = FakeAccount(number="111111111111", models={group: 2})
+    lines: list[str] = []
+    destroy(dev, account, FakePrograms(account), lines.append, confirmed=True)
+    assert account.models == {}
+    stays = set(lines[0].removeprefix("stays: ").split(", "))
+    assert {each for each in stays if not each.endswith("-role")} == {"datastore", "deidentified-key"}
+    # AWS deletes none of these while they hold something, or keeps the name, unless it is told to.
+    assert all(each.inputs["forceDelete"] for each in dev.of_type("aws:ecr/repository:Repository"))
+    secrets = dev.of_type("aws:secretsmanager/secret:Secret")
+    assert {each.inputs["recoveryWindowInDays"] for each in secrets} == {0}
+
+
+def test_production_deletes_no_image_or_secret_at_once(prod: Graph) -> None:
+    assert not any(each.inputs["forceDelete"] for each in prod.of_type("aws:ecr/repository:Repository"))
+    secrets = prod.of_type("aws:secretsmanager/secret:Secret")
+    assert {each.inputs["recoveryWindowInDays"] for each in secrets} == {30}
+
+
+def test_nothing_is_destroyed_with_another_accounts_credentials(graph_of: Callable[[str], Graph]) -> None:
+    account = FakeAccount(number="888888888888")
+    programs = FakePrograms(account)
+    with pytest.raises(ConfigurationError, match="888888888888"):
+        destroy(graph_of("dev"), account, programs, lambda _: None, confirmed=True)
+    assert programs.commands == []

@@ -693,7 +693,15 @@ def test_people_are_told_where_to_go_and_what_to_type(graph: Graph) -> None:
     assert outputs["dimse_address"].endswith(".elb.us-east-1.amazonaws.com:11112")
     assert outputs["services"] == {kind: f"rayline-{graph.stack}-{kind}" for kind in KINDS}
     commands = outputs["commands"]
-    assert {f"push_{kind}" for kind in ("processor", "api", "gateway", "training")} <= set(commands)
-    assert outputs["user_pool_id"] in commands["put_sign_in_keys"]
-    assert f"/rayline/{graph.stack}/sign-in-keys" in commands["put_sign_in_keys"]
-    assert ("push_collector" in commands) == (graph.stack != "local")
+    # What `rayline deploy` does has no second way.
+    assert set(commands) == {
+        "add_user",
+        "add_user_to_group",
+        *(f"{verb}_{kind}" for verb in ("follow", "restart") for kind in KINDS),
+    }
+    assert outputs["user_pool_id"] in commands["add_user"]
+    groups = {each.inputs["name"] for each in graph.of_type("aws:cloudwatch/logGroup:LogGroup")}
+    services = {each.inputs["name"] for each in graph.of_type("aws:ecs/service:Service")}
+    for kind in KINDS:
+        assert groups & set(commands[f"follow_{kind}"].split()), kind
+        assert services & set(commands[f"restart_{kind}"].split()), kind

@@ -65,7 +65,8 @@ def deploy_stack(
 
 
 def destroy_stack(stack: Stack, yes: Yes = False) -> None:
-    """Take a stack down; what is protected or retained stays."""
+    """Take a stack down; what is protected stays, with all that it depends on."""
+    from rayline_infra.deploying.account import AwsAccount
     from rayline_infra.deploying.programs import MachinePrograms
     from rayline_infra.deploying.steps import destroy
     from rayline_infra.planning import plan
@@ -74,7 +75,8 @@ def destroy_stack(stack: Stack, yes: Yes = False) -> None:
     graph = plan(stack)
     if not yes:
         typer.confirm(f"destroy stack {stack} in account {graph.outputs['account_id']}?", abort=True)
-    destroy(graph, MachinePrograms(find_project()), _report, confirmed=yes)
+    account = AwsAccount(str(graph.outputs["region"]))
+    destroy(graph, account, MachinePrograms(find_project()), _report, confirmed=yes)
 
 
 def _report(line: str) -> None:

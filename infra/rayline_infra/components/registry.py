@@ -14,10 +14,11 @@ REPOSITORIES: tuple[RepositoryKind, ...] = get_args(RepositoryKind)
 
 @dataclass(frozen=True)
 class RegistryArgs:
-    """Names, and the key of the images."""
+    """Names, the key of the images, and whether a repository that holds some may not be deleted."""
 
     names: EstateNames
     key_arn: pulumi.Input[str]
+    deletion_protection: bool
 
 
 class Registry(pulumi.ComponentResource):
@@ -43,6 +44,8 @@ class Registry(pulumi.ComponentResource):
             name=args.names.repository(kind),
             # A tag that can move would change what a task or a recorded model was built from.
             image_tag_mutability="IMMUTABLE",
+            # ECR deletes no repository that holds images unless it is told to.
+            force_delete=not args.deletion_protection,
             image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
             # Whoever pulls needs no right to the key: ECR decrypts by a grant of its own.
             encryption_configurations=[

@@ -52,6 +52,10 @@ class Account(Protocol):
         """Have ECS replace the tasks of a service, one after the other."""
         ...
 
+    def delete_models(self, group: str) -> int:
+        """Delete the versions of a model package group, which SageMaker deletes only empty; how many there were."""
+        ...
+
 
 class AwsAccount:
     """The account of the credentials at hand, in one region."""
@@ -112,6 +116,20 @@ class AwsAccount:
 
     def restart(self, cluster: str, service: str) -> None:
         self._client("ecs").update_service(cluster=cluster, service=service, forceNewDeployment=True)
+
+    def delete_models(self, group: str) -> int:
+        client = self._client("sagemaker")
+        pages = client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+        try:
+            versions = [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
+        except ClientError as error:
+            # The group is gone already: a run that broke off is run again.
+            if "does not exist" in error.response["Error"]["Message"]:
+                return 0
+            raise
+        for version in versions:
+            client.delete_model_package(ModelPackageName=version)
+        return len(versions)
 
     def _client(self, service: str) -> Any:
         return self._session.client(service)  # type: ignore[call-overload]

@@ -4,11 +4,14 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from rayline.errors import ConfigurationError
 from rayline_infra.deploying.account import Account
 from rayline_infra.deploying.images import REPOSITORY, build_command, wanted
 from rayline_infra.deploying.programs import Programs
 from rayline_infra.policies.graph import Graph
 
+BUCKET = "aws:s3/bucket:Bucket"
+MODELS = "aws:sagemaker/modelPackageGroup:ModelPackageGroup"
 USER_POOL = "aws:cognito/userPool:UserPool"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a resource type
 PROVIDERS = "pulumi:providers:"
@@ -63,10 +66,20 @@ def with_needed(graph: Graph, urns: Sequence[str]) -> list[str]:
     return [each.urn for each in graph.resources if each.urn in found]
 
 
-def destroy(graph: Graph, programs: Programs, report: Report, *, confirmed: bool) -> None:
-    """Take a stack down; what is protected or retained stays, and Pulumi says so."""
-    kept = [each.name for each in graph.resources if each.protect or each.retain_on_delete]
-    report(f"protected or retained, and therefore kept: {', '.join(kept) or 'nothing'}")
+def destroy(graph: Graph, account: Account, programs: Programs, report: Report, *, confirmed: bool) -> None:
+    """Take a stack down; what is protected stays, with all that it depends on.
+
+    Raises:
+        ConfigurationError: the credentials are another account's, or Pulumi failed; the next run goes on from there.
+    """
+    wanted_account, found = str(graph.outputs["account_id"]), account.account_id()
+    if found != wanted_account:
+        raise ConfigurationError(f"signed in to account {found}; stack {graph.stack} is in {wanted_account}")
+    report(f"stays: {', '.join(staying(graph)) or 'nothing'}")
+    if not graph.named(BUCKET, "models").protect:
+        for group in graph.of_type(MODELS):
+            count = account.delete_models(str(group.inputs["modelPackageGroupName"]))
+            report(f"deleted {count} model versions")
     programs.run(
         [
             "pulumi",
@@ -77,6 +90,19 @@ def destroy(graph: Graph, programs: Programs, report: Report, *, confirmed: bool
             *(["--yes"] if confirmed else []),
         ]
     )
+
+
+def staying(graph: Graph) -> list[str]:
+    """Names of what outlives `destroy`: what is protected or retained, and what those depend on, as keys and roles."""
+    kept = [each.urn for each in graph.resources if each.protect or each.retain_on_delete]
+    if not kept:
+        return []
+    needed = set(with_needed(graph, kept))
+    return [
+        each.name
+        for each in graph.resources
+        if each.urn in needed and each.custom and not each.type.startswith(PROVIDERS)
+    ]
 
 
 def update_options(project: Path, stack: str, overrides: Mapping[str, str]) -> list[str]:

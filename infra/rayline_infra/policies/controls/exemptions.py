@@ -38,6 +38,9 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         for exemption in (
             Exemption("RET-1", stack, "logs", f"{_DESTROYED}, so its own trail is kept for a year"),
             Exemption("RET-2", stack, "logs", f"{_DESTROYED}, which a lock in compliance mode would forbid"),
+            Exemption(
+                "BAK-4", stack, "*", f"{_DESTROYED}, which a name that still waits to be free would forbid"
+            ),
             Exemption("DEL-1", stack, "*", _DESTROYED),
             Exemption("DEL-2", stack, "*", _DESTROYED),
             Exemption("DEL-3", stack, "*", _DESTROYED),
