@@ -1,13 +1,20 @@
 """A deployment: looked at before it starts, done in an order that works, and gone on with where it broke off."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from typer.testing import CliRunner
 
 from rayline.errors import ConfigurationError
-from rayline_infra.deploying.account import RegistryLogin
+from rayline_infra.commands import deploy as deploy_command
+from rayline_infra.commands import validate as validate_command
+from rayline_infra.deploying.account import AwsAccount, RegistryLogin
 from rayline_infra.deploying.images import MADE_FROM, tagged, wanted
 from rayline_infra.deploying.preflight import preflight
 from rayline_infra.deploying.steps import deploy, destroy, update_options, with_needed
@@ -210,6 +217,25 @@ def test_without_a_tag_the_stacks_own_file_decides(project: Path) -> None:
     assert not (project / "build").exists()
 
 
+@pytest.mark.parametrize("verb", ["deploy", "validate"])
+def test_a_verb_plans_with_the_tag_that_it_is_given(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    asked: list[Mapping[str, str]] = []
+
+    def planned(stack: str, overrides: Mapping[str, str]) -> Graph:
+        asked.append(overrides)
+        raise ConfigurationError(f"{stack} is not planned here")
+
+    # The one imports it when it runs, the other before.
+    monkeypatch.setattr("rayline_infra.planning.plan", planned)
+    monkeypatch.setattr("rayline_infra.commands.validate.plan", planned)
+    app = typer.Typer()
+    for module in (deploy_command, validate_command):
+        module.register(app)
+    result = CliRunner().invoke(app, [verb, "--stack", "dev", "--image-tag", COMMIT])
+    assert "dev is not planned here" in str(result.exception)
+    assert asked == [tagged(COMMIT)]
+
+
 def test_every_image_that_a_task_or_job_names_has_a_recipe(graph: Graph) -> None:
     images = wanted(graph)
     kinds = {each.repository.removeprefix(f"rayline-{graph.stack}-") for each in images}
@@ -299,3 +325,56 @@ def test_nothing_is_destroyed_with_another_accounts_credentials(graph_of: Callab
     with pytest.raises(ConfigurationError, match="888888888888"):
         destroy(graph_of("dev"), account, programs, lambda _: None, confirmed=True)
     assert programs.commands == []
+
+
+GROUP = "rayline-dev-models"
+VERSIONS = [
+    f"arn:aws:sagemaker:us-east-1:111111111111:model-package/{GROUP}/{number}" for number in range(1, 4)
+]
+
+
+@pytest.fixture
+def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[AwsAccount, Stubber]]:
+    """An account whose SageMaker answers what botocore's model of it allows, and nothing unasked."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    account = AwsAccount("us-east-1")
+    client = account._client("sagemaker")
+    monkeypatch.setattr(account, "_client", lambda _: client)
+    with Stubber(client) as stubber:
+        yield account, stubber
+        stubber.assert_no_pending_responses()
+
+
+def test_every_version_of_a_group_is_deleted_over_all_pages(sagemaker: tuple[AwsAccount, Stubber]) -> None:
+    account, stubber = sagemaker
+    for page, more in ((VERSIONS[:2], "more"), (VERSIONS[2:], None)):
+        listed = [
+            {
+                "ModelPackageArn": arn,
+                "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
+                "ModelPackageStatus": "Completed",
+            }
+            for arn in page
+        ]
+        asked = {"ModelPackageGroupName": GROUP, **({} if more else {"NextToken": "more"})}
+        answer = {"ModelPackageSummaryList": listed, **({"NextToken": more} if more else {})}
+        stubber.add_response("list_model_packages", answer, asked)
+    for arn in VERSIONS:
+        stubber.add_response("delete_model_package", {}, {"ModelPackageName": arn})
+    assert account.delete_models(GROUP) == 3
+
+
+def test_a_group_that_is_gone_has_nothing_to_delete(sagemaker: tuple[AwsAccount, Stubber]) -> None:
+    account, stubber = sagemaker
+    stubber.add_client_error(
+        "list_model_packages", "ValidationException", f"ModelPackageGroup {GROUP} does not exist."
+    )
+    assert account.delete_models(GROUP) == 0
+
+
+def test_a_refusal_to_list_models_is_no_empty_group(sagemaker: tuple[AwsAccount, Stubber]) -> None:
+    account, stubber = sagemaker
+    stubber.add_client_error("list_model_packages", "AccessDeniedException", "not authorized")
+    with pytest.raises(ClientError):
+        account.delete_models(GROUP)
