@@ -41,6 +41,17 @@ def graph(request: pytest.FixtureRequest) -> Graph:
     return _graph(request.param)
 
 
+@cache
+def _serving_production() -> Graph:
+    return plan("prod", overrides={"rayline:endpoint": "true"})
+
+
+@pytest.fixture(params=STACKS)
+def serving(request: pytest.FixtureRequest) -> Graph:
+    """Each stack in turn with an endpoint, which prod leaves out until something calls it."""
+    return _serving_production() if request.param == "prod" else _graph(request.param)
+
+
 # Wherever a setting of prod takes a part in or leaves it out, a site might have decided otherwise.
 OTHERWISE = {
     "rayline:natGateways": "2",
@@ -49,7 +60,7 @@ OTHERWISE = {
     "rayline:hospitalCidrs": '["10.200.0.0/16"]',
     "rayline:replicaRegion": "",
     "rayline:originalArchive": "false",
-    "rayline:endpoint": "false",
+    "rayline:endpoint": "true",
     "rayline:dimseTls": "true",
     "rayline:processorSpot": "true",
     "rayline:singleSignOn": "saml",

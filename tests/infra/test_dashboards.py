@@ -57,7 +57,8 @@ def test_there_are_three(graph: Graph) -> None:
     ],
 )  # fmt: skip
 def test_every_subject_has_a_graph(dashboard: str, subject: str, graph_of: Callable[[str], Graph]) -> None:
-    titles = [each["properties"].get("title", "") for each in bodies(graph_of("prod"))[dashboard]["widgets"]]
+    # dev has an endpoint, and prod none.
+    titles = [each["properties"].get("title", "") for each in bodies(graph_of("dev"))[dashboard]["widgets"]]
     assert any(subject in title for title in titles), titles
 
 

@@ -48,7 +48,8 @@ def key_arn(graph: Graph, kind: str) -> str:
     return str(graph.named("aws:kms/key:Key", f"{kind}-key").outputs["arn"])
 
 
-def test_every_rule_is_there_is_on_and_has_one_target(graph: Graph) -> None:
+def test_every_rule_is_there_is_on_and_has_one_target(serving: Graph) -> None:
+    graph = serving
     assert set(rules(graph)) == set(targets(graph)) == FIVE | NOTICES | SCHEDULES
     assert len(graph.of_type(TARGET)) == len(graph.of_type(RULE))
     assert {rule.inputs["state"] for rule in graph.of_type(RULE)} == {"ENABLED"}
@@ -82,7 +83,8 @@ def test_events_and_reminders_reach_the_queue_and_notices_reach_people(graph: Gr
         (SCHEDULES, "schedules-dead-letter-queue"),
     ],
 )
-def test_what_is_not_delivered_lies_with_its_own(graph: Graph, kinds: set[str], letters: str) -> None:
+def test_what_is_not_delivered_lies_with_its_own(serving: Graph, kinds: set[str], letters: str) -> None:
+    graph = serving
     for kind in kinds:
         assert targets(graph)[kind].inputs["deadLetterConfig"]["arn"] == queue_arn(graph, letters)
     allowed = policy_of(graph, letters)["RulesMayDeliver"]
@@ -93,7 +95,8 @@ def test_what_is_not_delivered_lies_with_its_own(graph: Graph, kinds: set[str], 
     assert allowed["Principal"] == {"Service": ["events.amazonaws.com"]}
 
 
-def test_the_queue_takes_messages_from_its_rules_only(graph: Graph) -> None:
+def test_the_queue_takes_messages_from_its_rules_only(serving: Graph) -> None:
+    graph = serving
     allowed = policy_of(graph, "queue")["RulesMayDeliver"]
     expected = {rule.outputs["arn"] for kind, rule in rules(graph).items() if kind in FIVE | SCHEDULES}
     assert set(allowed["Condition"]["ArnEquals"]["aws:SourceArn"]) == expected
@@ -182,7 +185,8 @@ def test_a_notice_is_one_line_of_named_fields_without_free_text(graph: Graph, ki
     assert not [path for path in transformer["inputPaths"].values() if path.endswith(free)]
 
 
-def test_schedules_remind_the_processor_as_it_reads(graph: Graph) -> None:
+def test_schedules_remind_the_processor_as_it_reads(serving: Graph) -> None:
+    graph = serving
     site = graph.outputs["site"]
     rates = {kind: rules(graph)[kind].inputs["scheduleExpression"] for kind in SCHEDULES}
     assert rates == {

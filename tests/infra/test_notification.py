@@ -157,8 +157,9 @@ def test_logs_stay_30_days_in_production_and_7_in_development(
     ],
 )
 def test_a_service_finds_its_log_group_and_makes_none_without_key_and_end(
-    graph: Graph, maker: str, group: str, name: str
+    serving: Graph, maker: str, group: str, name: str
 ) -> None:
+    graph = serving
     # Container Insights on ECS and SageMaker endpoints, each user guide: the names are the services' own.
     log_group = graph.named(LOG_GROUP, group)
     assert log_group.inputs["name"] == name.format(graph.stack)

@@ -143,7 +143,8 @@ def test_models_stay_in_the_account(graph: Graph) -> None:
     assert deny["Condition"]["StringNotEquals"] == {"aws:PrincipalAccount": graph.outputs["account_id"]}
 
 
-def test_a_first_deployment_makes_an_endpoint_that_waits_for_its_model(graph: Graph) -> None:
+def test_a_first_deployment_makes_an_endpoint_that_waits_for_its_model(serving: Graph) -> None:
+    graph = serving
     model = graph.named("aws:sagemaker/model:Model", "served-model").inputs
     assert set(model["primaryContainer"]) == {"image"}
     assert model["primaryContainer"]["image"].endswith(f"/rayline-{graph.stack}-training:0.1.0")
@@ -168,7 +169,8 @@ def test_a_named_version_is_served_under_names_of_its_own(graph_of: Callable[[st
     assert after.named("aws:sagemaker/endpoint:Endpoint", "endpoint").inputs["name"] == "rayline-dev"
 
 
-def test_the_endpoint_is_isolated_encrypted_and_keeps_its_answers_only(graph: Graph) -> None:
+def test_the_endpoint_is_isolated_encrypted_and_keeps_its_answers_only(serving: Graph) -> None:
+    graph = serving
     model = graph.named("aws:sagemaker/model:Model", "served-model").inputs
     assert model["enableNetworkIsolation"] is True
     assert model["vpcConfig"]["securityGroupIds"] == [security_group(graph, "inference")]
@@ -185,7 +187,8 @@ def test_the_endpoint_is_isolated_encrypted_and_keeps_its_answers_only(graph: Gr
     assert capture["captureOptions"] == [{"captureMode": "Output"}]
 
 
-def test_the_endpoint_scales_between_its_bounds_by_requests(graph: Graph) -> None:
+def test_the_endpoint_scales_between_its_bounds_by_requests(serving: Graph) -> None:
+    graph = serving
     least, most = {"local": (1, 2), "dev": (1, 2), "prod": (2, 4)}[graph.stack]
     target = graph.named("aws:appautoscaling/target:Target", "endpoint-scaling").inputs
     assert (target["minCapacity"], target["maxCapacity"]) == (least, most)

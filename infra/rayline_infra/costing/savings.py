@@ -84,6 +84,7 @@ UNDONE: Mapping[str, Mapping[str, str]] = {
     "training on Spot": {"rayline:trainingSpot": "false"},
     "bursts on Fargate Spot": {"rayline:processorSpot": "false"},
     "interface endpoints in one zone": {"rayline:endpointZones": "3"},
+    "no SageMaker endpoint": {"rayline:endpoint": "true"},
 }
 COMMITMENTS: tuple[tuple[str, str], ...] = (
     ("fargate.", "fargate.savings_plan"),
