@@ -29,7 +29,7 @@ WORDS = frozenset({"S3CompressionType", "SkipModelValidation", "PipelineExperime
 ELSEWHERE = (
     Elsewhere(r"arn:aws:iam::{account}:root", "the account itself, whose administrators key policies name"),
     Elsewhere(
-        r"arn:aws:iam::{account}:role/(aws-reserved/sso\.amazonaws\.com/.*|rayline-gateway-\*)",
+        r"arn:aws:iam::{account}:role/(aws-reserved/sso\.amazonaws\.com/.*|rayline-gateway-\*|rayline-deploy\*)",
         "roles of the site's own, by which its people and modalities come in",
     ),
     Elsewhere(r"arn:aws:events:[a-z0-9-]+:{account}:event-bus/default", "AWS makes the default bus"),

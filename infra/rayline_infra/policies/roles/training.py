@@ -88,7 +88,9 @@ def training(names: EstateNames, granted: Granted) -> list[Statement]:
             conditions={"StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "aws/sagemaker/*"]}},
         ),
         # SageMaker asks for both more of a role that names a key for its output (API_OutputDataConfig).
-        use_keys("UseKeys", granted, (*ENCRYPT_AND_DECRYPT, "kms:DescribeKey", "kms:Encrypt"), "deidentified"),
+        use_keys(
+            "UseKeys", granted, (*ENCRYPT_AND_DECRYPT, "kms:DescribeKey", "kms:Encrypt"), "deidentified"
+        ),
         Statement(
             sid="EncryptJobVolumes",
             # SageMaker attaches the encrypted volume through a grant that it makes in the role's name.
