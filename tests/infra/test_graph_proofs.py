@@ -47,6 +47,10 @@ ELSEWHERE = (
         "versions are registered by the pipeline",
     ),
     Elsewhere(
+        r"arn:aws:sagemaker:[a-z0-9-]+:{account}:(model|endpoint-config|endpoint)/rayline-{stack}(-\*)?",
+        "what an endpoint would be called: the perimeter is the same with and without one",
+    ),
+    Elsewhere(
         r"arn:aws:s3:::prod-[a-z0-9-]+-starport-layer-bucket/\*", "ECR keeps layers in AWS's own bucket"
     ),
     Elsewhere(r"pl-3b927c52", "CloudFront's own prefix list"),

@@ -24,11 +24,13 @@ class QueuesArgs:
 
     Attributes:
         key_arn: of the identified zone, since object keys that senders chose are in the messages.
+        schedules: those that send reminders.
     """
 
     names: EstateNames
     key_arn: pulumi.Input[str]
     visibility_seconds: int
+    schedules: Sequence[ScheduleKind]
 
 
 class Queues(pulumi.ComponentResource):
@@ -50,7 +52,7 @@ class Queues(pulumi.ComponentResource):
                 "notices-dead-letter-queue", names.notices_dead_letter_queue, get_args(NoticeKind)
             ),
             "schedules": self._dead_letter_queue(
-                "schedules-dead-letter-queue", names.schedules_dead_letter_queue, get_args(ScheduleKind)
+                "schedules-dead-letter-queue", names.schedules_dead_letter_queue, args.schedules
             ),
         }
         self.queue = self._event_queue()
@@ -103,7 +105,7 @@ class Queues(pulumi.ComponentResource):
             ),
             opts=self._child,
         )
-        self._policy("queue-policy", queue, args.names.queue, (*get_args(RuleKind), *get_args(ScheduleKind)))
+        self._policy("queue-policy", queue, args.names.queue, (*get_args(RuleKind), *args.schedules))
         return queue
 
     def _policy(

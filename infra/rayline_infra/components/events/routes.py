@@ -11,7 +11,7 @@ from rayline_infra.components.events.bus import Bus, BusArgs
 from rayline_infra.components.events.notices import Notices, NoticesArgs
 from rayline_infra.components.events.queues import Queues, QueuesArgs
 from rayline_infra.components.events.rules import Rules, RulesArgs
-from rayline_infra.components.events.schedules import Schedules, SchedulesArgs
+from rayline_infra.components.events.schedules import Schedules, SchedulesArgs, rates
 from rayline_infra.settings import EventsSettings
 
 
@@ -40,7 +40,8 @@ class Routes(pulumi.ComponentResource):
         super().__init__("rayline:events:Routes", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         names, key_arn = args.names, args.identified_key_arn
-        queues = Queues("queues", QueuesArgs(names, key_arn, args.visibility_seconds), child)
+        reminded = rates(args.events, drift=args.drift)
+        queues = Queues("queues", QueuesArgs(names, key_arn, args.visibility_seconds, tuple(reminded)), child)
         self.queue = queues.queue
         self.dead_letter_queue = queues.dead_letters("events")
         self.bus = Bus("bus", BusArgs(names, key_arn, self.dead_letter_queue.arn), child).bus
@@ -59,8 +60,7 @@ class Routes(pulumi.ComponentResource):
             SchedulesArgs(
                 names,
                 args.site,
-                args.events,
-                args.drift,
+                reminded,
                 self.queue.arn,
                 queues.dead_letters("schedules").arn,
             ),

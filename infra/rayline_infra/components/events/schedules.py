@@ -25,16 +25,11 @@ REMINDERS: Mapping[ScheduleKind, type[RetriesDue | ReconcileDue | DriftDue]] = {
 
 @dataclass(frozen=True)
 class SchedulesArgs:
-    """How often, for whom, and where reminders go.
-
-    Attributes:
-        drift: whether there is an endpoint whose answers can drift.
-    """
+    """How often each reminder is sent, for whom, and where it goes."""
 
     names: EstateNames
     site: str
-    events: EventsSettings
-    drift: bool
+    rates: Mapping[ScheduleKind, str]
     queue_arn: pulumi.Output[str]
     dead_letter_arn: pulumi.Output[str]
 
@@ -44,7 +39,7 @@ class Schedules(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SchedulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rayline:events:Schedules", name, None, opts)
-        for kind, rate in _rates(args).items():
+        for kind, rate in args.rates.items():
             rule = aws.cloudwatch.EventRule(
                 f"{kind}-rule",
                 name=args.names.rule(kind),
@@ -60,11 +55,14 @@ class Schedules(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _rates(args: SchedulesArgs) -> dict[ScheduleKind, str]:
-    rates: dict[ScheduleKind, str] = {
-        "retries-due": args.events.retries_rate,
-        "reconcile-due": args.events.reconcile_rate,
+def rates(events: EventsSettings, *, drift: bool) -> dict[ScheduleKind, str]:
+    """How often each reminder is sent.
+
+    Args:
+        drift: whether there is an endpoint whose answers can drift.
+    """
+    always: dict[ScheduleKind, str] = {
+        "retries-due": events.retries_rate,
+        "reconcile-due": events.reconcile_rate,
     }
-    if args.drift:
-        rates["drift-due"] = args.events.drift_rate
-    return rates
+    return {**always, "drift-due": events.drift_rate} if drift else always
