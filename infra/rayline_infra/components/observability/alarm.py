@@ -13,7 +13,6 @@ from rayline_infra.components.observability.series import Math, Series
 Missing = Literal["missing", "ignore", "breaching", "notBreaching"]
 Comparison = Literal["GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold"]
 AlarmName = AlarmKind | CompositeKind
-RUNBOOKS_FOLDER = "docs/runbooks"
 
 
 @dataclass(frozen=True)
