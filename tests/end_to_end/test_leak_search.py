@@ -18,7 +18,7 @@ from support.own_estate import rayline
 
 LITTLE = ("--made-up=4", "--until=imported", "--set=rayline:batchQuietSeconds=1")
 # What the state folder holds of the identified zone: its buckets, and the queue whose messages carry senders' keys.
-IDENTIFIED = ("-uploads-", "-quarantine-", "ministack/sqs.json", "ministack/s3.json")
+IDENTIFIED = ("-uploads-", "-quarantine-", "-archive-", "ministack/sqs.json", "ministack/s3.json")
 IDENTIFYING = (
     "PatientName",
     "PatientID",

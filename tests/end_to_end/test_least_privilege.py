@@ -164,11 +164,11 @@ def test_the_api_serves_triage_and_nothing_else(estate: OwnEstate) -> None:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response)
 
-        found = ask("GET", "/quarantine")
+        found = ask("GET", "/quarantine/entries")
         assert found["entries"]
         (entry, *_) = entries(estate, "TRUNCATED")
-        assert ask("GET", f"/quarantine/{entry}")["reason"] == "TRUNCATED"
-        ask("POST", f"/quarantine/{entry}/release")
+        assert ask("GET", f"/quarantine/entries/{entry}")["reason"] == "TRUNCATED"
+        ask("POST", f"/quarantine/entries/{entry}/release")
 
 
 def test_the_gateway_keeps_what_a_modality_sends(estate: OwnEstate) -> None:

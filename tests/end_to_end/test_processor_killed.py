@@ -14,7 +14,7 @@ from rayline_local.samples import Sample, generate
 SAMPLES = generate(seed=21, patients=30, ct_slices=16)
 LABELS = {frame_checksum(each.content): each.label for each in SAMPLES.samples if each.label is not None}
 # HealthImaging tells everything twice, as EventBridge may, and takes its time, so that a kill falls in between.
-USUAL_FAULTS = {"duplicate_events": True, "job_delay_seconds": 1.0}
+USUAL_FAULTS = {"duplicate_events": True, "job_delay_seconds": 3.0}
 
 
 class Killing:

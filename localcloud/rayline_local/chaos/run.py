@@ -71,6 +71,7 @@ class Chaos:
             self._operator = open_estate()
             self._sqs = root_client(estate.front, "sqs")
             self._s3 = root_client(estate.front, "s3")
+            self._sagemaker = root_client(estate.front, "sagemaker")
             self._queue = DisorderlyQueue(self._sqs, self._ledger.queue_url, self._plan.seed)
             self._killer = Killer(estate.tasks, self._ledger.unfinished, self._send_copies)
             with Display(self._console) as display:
@@ -241,9 +242,7 @@ class Chaos:
             time.sleep(_POLL_SECONDS)
 
     def _running_executions(self) -> int:
-        pages = self._operator.clients.sagemaker.list_pipeline_executions(
-            PipelineName=self._operator.settings.pipeline_name
-        )
+        pages = self._sagemaker.list_pipeline_executions(PipelineName=self._operator.settings.pipeline_name)
         return sum(
             each["PipelineExecutionStatus"] in ("Executing", "Stopping")
             for each in pages["PipelineExecutionSummaries"]

@@ -152,7 +152,9 @@ class Gateway:
         self._server.stop_accepting()
         deadline = self._monotonic() + self._settings.drain_seconds
         while (under_way := self._server.active_associations) and self._monotonic() < deadline:
-            under_way[0].join(_MOST_WAIT_SECONDS)
+            # pynetdicom lists an association before its thread has started, and such a one cannot be joined.
+            with suppress(RuntimeError):
+                under_way[0].join(_MOST_WAIT_SECONDS)
         for association in self._server.active_associations:
             with suppress(Exception):
                 association.abort()
