@@ -139,7 +139,9 @@ def test_a_reviewer_lists_what_was_refused_and_opens_nothing(estate: OwnEstate) 
     listed = as_role(estate, "reviewer", "quarantine", "list", "--json")
     assert listed.returncode == 0, listed.stderr
     assert json_lines(listed.stdout)
-    (entry, *_) = entries(estate, "NOT_DICOM")
+    (entry, *_) = entries(estate, "TRUNCATED")
+    shown = as_role(estate, "reviewer", "quarantine", "show", entry, "--json")
+    assert shown.returncode == 0, shown.stderr
     assert as_role(estate, "reviewer", "quarantine", "show", entry, "--phi").returncode != 0
     assert as_role(estate, "reviewer", "quarantine", "release", entry).returncode != 0
 
@@ -154,12 +156,12 @@ def test_the_api_serves_triage_and_nothing_else(estate: OwnEstate) -> None:
     with serving(estate, "api", *command, RAYLINE_API_ACCESS_DOCUMENT=""):
         eventually(lambda: answers(port), "the API listens")
 
-        def ask(method: str, path: str) -> Any:
+        def ask(method: str, path: str, body: Any = None) -> Any:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/api/v1{path}",
                 method=method,
                 headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-                data=b"{}" if method == "POST" else None,
+                data=json.dumps(body or {}).encode() if method == "POST" else None,
             )
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response)
@@ -168,7 +170,10 @@ def test_the_api_serves_triage_and_nothing_else(estate: OwnEstate) -> None:
         assert found["entries"]
         (entry, *_) = entries(estate, "TRUNCATED")
         assert ask("GET", f"/quarantine/entries/{entry}")["reason"] == "TRUNCATED"
+        ask("GET", f"/quarantine/entries/{entry}/header")
         ask("POST", f"/quarantine/entries/{entry}/release")
+        old = {"before": "2100-01-01T00:00:00Z", "reason": "EMPTY_OBJECT"}
+        ask("POST", "/quarantine/purge", {"filter": old, "dry_run": False})
 
 
 def test_the_gateway_keeps_what_a_modality_sends(estate: OwnEstate) -> None:

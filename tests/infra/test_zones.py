@@ -26,7 +26,7 @@ SAMPLE_KEYS = {
 }
 MAY_READ: dict[str, set[str]] = {
     "endpoint": {"models"},
-    "processor": {"uploads", "quarantine", "imports", "preprocessed", "reports"},
+    "processor": {"uploads", "quarantine", "imports", "reports"},
     "api": {"quarantine"},
     "gateway": set(),
     "execution": set(),

@@ -35,7 +35,11 @@ MISSING_KEY = "S3 answers 404 for a key that is not there only to who may list, 
 PIPELINE = "SageMaker Pipelines does it in the role's name; the local runner runs the steps itself"
 PLATFORM = "SageMaker's own part of a job, which the local runner does without calls"
 NOT_PLAYED = "the local cloud does not play the service that takes this role"
+LEDGER_KEY = (
+    "DynamoDB asks it of who writes to a table under a key of ours; the local cloud asks nothing of KMS"
+)
 ABORT = ("s3:AbortMultipartUpload",)
+DATA_KEY = ("kms:GenerateDataKey*",)
 
 UNOBSERVED: tuple[Unobserved, ...] = (
     Unobserved("replication-identified", NOT_PLAYED),
@@ -58,6 +62,20 @@ UNOBSERVED: tuple[Unobserved, ...] = (
     Unobserved("processor", MISSING_KEY, sids=("ListBuckets",)),
     Unobserved("operator", MISSING_KEY, sids=("ListBuckets",)),
     Unobserved("training", MISSING_KEY, sids=("ListArtifacts",)),
+    Unobserved("processor", LEDGER_KEY, sids=("UseKeys",), actions=DATA_KEY),
+    Unobserved("operator", LEDGER_KEY, sids=("UseQuarantineAndLedgers",), actions=DATA_KEY),
+    Unobserved("api", LEDGER_KEY, sids=("UseKeys",), actions=DATA_KEY),
+    Unobserved(
+        "operator",
+        "AWS authorizes a replay on archive, bus and replay; the local cloud on the archive only",
+        sids=("ReplayArchives",),
+    ),
+    Unobserved(
+        "processor",
+        "asked where drift is compared, which takes an endpoint and a day of its answers",
+        sids=("RecordMetrics",),
+        actions=("dynamodb:Query",),
+    ),
     Unobserved(
         "import",
         "stays until an import in AWS has shown that HealthImaging does not read its results back",

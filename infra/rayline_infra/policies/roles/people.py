@@ -20,13 +20,7 @@ from rayline_infra.policies.roles.pieces import (
 
 def operator(names: EstateNames, granted: Granted) -> list[Statement]:
     return [
-        *use_table(
-            "ReadImages",
-            names,
-            "image-tracking",
-            ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"),
-            indexes=True,
-        ),
+        *use_table("ReadImages", names, "image-tracking", ("dynamodb:GetItem", "dynamodb:Scan")),
         *use_table(
             "RecordVerifications", names, "image-tracking", ("dynamodb:PutItem", "dynamodb:UpdateItem")
         ),
