@@ -66,6 +66,13 @@ UNOBSERVED: tuple[Unobserved, ...] = (
     Unobserved("operator", LEDGER_KEY, sids=("UseQuarantineAndLedgers",), actions=DATA_KEY),
     Unobserved("api", LEDGER_KEY, sids=("UseKeys",), actions=DATA_KEY),
     Unobserved(
+        "api",
+        "asked where what is released is too large to be copied at once",
+        sids=("ReadQuarantine",),
+        actions=("s3:GetObjectVersion",),
+    ),
+    Unobserved("api", "asked where what is sent again is an event, not a file", sids=("SendAgain",)),
+    Unobserved(
         "operator",
         "AWS authorizes a replay on archive, bus and replay; the local cloud on the archive only",
         sids=("ReplayArchives",),
