@@ -1,7 +1,7 @@
 """Security groups, one per kind of workload, whose rules name their peers."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import TypedDict, get_args
 
 import pulumi
 import pulumi_aws as aws
@@ -11,6 +11,15 @@ from rayline_infra.components.network.access_lists import ANYWHERE, HTTPS
 from rayline_infra.policies.endpoints import GatewayService
 from rayline_infra.scanning.exemptions import ScannerExemption
 from rayline_infra.settings import NetworkSettings
+
+
+class Where(TypedDict, total=False):
+    """Whom a rule names: exactly one of these."""
+
+    referenced_security_group_id: pulumi.Input[str]
+    prefix_list_id: pulumi.Input[str]
+    cidr_ipv4: str
+
 
 KINDS: tuple[SecurityGroupKind, ...] = get_args(SecurityGroupKind)
 PURPOSES: Mapping[SecurityGroupKind, str] = {
@@ -92,36 +101,27 @@ class SecurityGroups:
             self._between(caller, "endpoints", HTTPS)
         for reader, services in READERS.items():
             for service in services:
-                self._out(reader, service, HTTPS, prefix_list=gateways[service].prefix_list_id)
+                self._out(reader, service, HTTPS, {"prefix_list_id": gateways[service].prefix_list_id})
         self._between("load-balancer", "api", api_port)
         self._between("gateway-balancer", "gateway", dimse_port)
         if prefix_list := CLOUDFRONT_PREFIX_LISTS.get(names.region):
             # It weighs 55 of the 60 rules that a group may have (VPC guide, "AWS-managed prefix lists").
-            self._in("load-balancer", "cloudfront", HTTPS, prefix_list=prefix_list)
+            self._in("load-balancer", "cloudfront", HTTPS, {"prefix_list_id": prefix_list})
         if network.nat_gateways:
             # Signing in makes the load balancer call the identity provider, which has no endpoint.
-            self._out("load-balancer", "identity-provider", HTTPS, cidr=ANYWHERE)
+            self._out("load-balancer", "identity-provider", HTTPS, {"cidr_ipv4": ANYWHERE})
         for cidr in network.hospital_cidrs if network.hospital_attachment != "none" else ():
             where = f"hospital-{cidr.replace('.', '-').replace('/', '-')}"
-            self._in("load-balancer", where, HTTPS, cidr=cidr)
-            self._in("gateway-balancer", where, dimse_port, cidr=cidr)
+            self._in("load-balancer", where, HTTPS, {"cidr_ipv4": cidr})
+            self._in("gateway-balancer", where, dimse_port, {"cidr_ipv4": cidr})
             for port in network.pacs_ports:
-                self._out("processor", f"{where}-pacs-{port}", port, cidr=cidr)
+                self._out("processor", f"{where}-pacs-{port}", port, {"cidr_ipv4": cidr})
 
     def _between(self, caller: SecurityGroupKind, peer: SecurityGroupKind, port: int) -> None:
-        self._out(caller, peer, port, group=self._groups[peer].id)
-        self._in(peer, caller, port, group=self._groups[caller].id)
+        self._out(caller, peer, port, {"referenced_security_group_id": self._groups[peer].id})
+        self._in(peer, caller, port, {"referenced_security_group_id": self._groups[caller].id})
 
-    def _out(
-        self,
-        kind: SecurityGroupKind,
-        peer: str,
-        port: int,
-        *,
-        group: pulumi.Input[str] | None = None,
-        prefix_list: pulumi.Input[str] | None = None,
-        cidr: str | None = None,
-    ) -> None:
+    def _out(self, kind: SecurityGroupKind, peer: str, port: int, where: Where) -> None:
         aws.vpc.SecurityGroupEgressRule(
             f"{kind}-to-{peer}-egress",
             security_group_id=self._groups[kind].id,
@@ -129,23 +129,12 @@ class SecurityGroups:
             ip_protocol="tcp",
             from_port=port,
             to_port=port,
-            referenced_security_group_id=group,
-            prefix_list_id=prefix_list,
-            cidr_ipv4=cidr,
+            **where,
             tags={"Name": f"{kind}-to-{peer}"},
             opts=self._opts,
         )
 
-    def _in(
-        self,
-        kind: SecurityGroupKind,
-        peer: str,
-        port: int,
-        *,
-        group: pulumi.Input[str] | None = None,
-        prefix_list: pulumi.Input[str] | None = None,
-        cidr: str | None = None,
-    ) -> None:
+    def _in(self, kind: SecurityGroupKind, peer: str, port: int, where: Where) -> None:
         aws.vpc.SecurityGroupIngressRule(
             f"{kind}-from-{peer}-ingress",
             security_group_id=self._groups[kind].id,
@@ -153,9 +142,7 @@ class SecurityGroups:
             ip_protocol="tcp",
             from_port=port,
             to_port=port,
-            referenced_security_group_id=group,
-            prefix_list_id=prefix_list,
-            cidr_ipv4=cidr,
+            **where,
             tags={"Name": f"{kind}-from-{peer}"},
             opts=self._opts,
         )
