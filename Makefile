@@ -12,7 +12,7 @@ STACK := dev
 SCANNER := build/checkov/bin/checkov
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help setup demo chaos test lint types imports tests grants check scan deploy destroy bench fuzz check-data clean images-check
+.PHONY: help setup demo chaos test lint types imports tests coverage grants check scan deploy destroy bench fuzz check-data clean images-check
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -50,6 +50,9 @@ imports: setup  ## the rules of who may import whom
 tests: setup $(SCANNER)  ## the tests alone; PYTEST_ARGS passes options on
 	$(call say,tests; real images from $${RAYLINE_DATA:-../shared/data})
 	rm -rf build/grants
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+coverage: setup $(SCANNER)  ## the tests, and which lines they run in their own processes; takes half as long again
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 grants: setup  ## hold what the roles are granted against what all end-to-end tests have used; after `make tests`

@@ -9,14 +9,12 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 import yaml
+from support.verbs import every_verb
 
 from rayline import hookspecs
-from rayline.cli.commands import register
 from rayline.cli.plugin_checks import check_plugins
 from rayline.hookspecs import DECIDERS, OBSERVERS, REGISTRARS, TRANSFORMERS
 from rayline.plugin import PROJECT, Context, Policy
@@ -152,10 +150,7 @@ def test_the_site_profile_is_one(page: Path, plugins: Path, monkeypatch: pytest.
 
 
 def test_the_commands_exist_with_their_options(page: Path, repository: Path) -> None:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    root: Any = typer.main.get_command(app)
+    root = every_verb()
     lines = [line for block in blocks_of(page, "console") for line in block.text.splitlines()]
     assert all(line.startswith("$ ") for line in lines)
     ran = [line.split()[2:] for line in lines if line.startswith("$ rayline ")]

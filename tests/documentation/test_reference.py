@@ -1,6 +1,5 @@
 """The reference names every verb, every setting and every reason code."""
 
-import importlib.metadata
 import inspect
 import re
 from collections.abc import Iterator
@@ -8,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
+from support.verbs import every_verb
 
-from rayline.cli.app import COMMAND_GROUP
 from rayline.dicom.coercion import CoercionRule
 from rayline.dicom.reasons import ReasonCode
 from rayline.http_api import problems
@@ -39,11 +37,7 @@ def _verbs(command: Any, name: str) -> Iterator[str]:
 
 
 def test_every_verb_is_documented(reference: str) -> None:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    for entry_point in importlib.metadata.entry_points(group=COMMAND_GROUP):
-        entry_point.load()(app)
-    verbs = list(_verbs(typer.main.get_command(app), "rayline"))
+    verbs = list(_verbs(every_verb(), "rayline"))
     assert {"rayline process", "rayline local up", "rayline demo"} <= set(verbs)
     assert [verb for verb in verbs if f"| `{verb}` |" not in reference] == []
 

@@ -1,17 +1,15 @@
 """Runbooks can be followed: verbs, options, saved queries, settings, alarms and links are real."""
 
-import importlib.metadata
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import botocore
 import botocore.session
 import pytest
-import typer
+from support.verbs import every_verb
 
-from rayline.cli.app import COMMAND_GROUP
 from rayline.names import AlarmKind, CompositeKind, ObjectiveKind, QueryKind
 from rayline_infra.settings import SECTIONS
 
@@ -33,14 +31,6 @@ CLI_NAMES = {"s3api": "s3"}
 GLOBAL_OPTIONS = {"query", "output", "region", "max-items"}
 
 
-def commands() -> Any:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    for entry_point in importlib.metadata.entry_points(group=COMMAND_GROUP):
-        entry_point.load()(app)
-    return typer.main.get_command(app)
-
-
 def code(page: Path) -> list[str]:
     """What stands in code blocks, line by line with continuations joined, and in backticks."""
     text = page.read_text()
@@ -52,7 +42,7 @@ def code(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_verbs_and_options_are_the_commands_own(page: Path) -> None:
-    root = commands()
+    root = every_verb()
     for line in code(page):
         for call in re.findall(
             r"(?:^|[\s$(])rayline ((?:[a-z-]+ ?)+(?:--?[a-z-]+[ =]?\S* ?)*)", line.partition(" # ")[0]
