@@ -9,6 +9,8 @@ PACKAGES := $(foreach project,$(PROJECTS),$(wildcard $(project)/rayline*))
 STAMP := $(VENV)/.installed
 INSTANCES := 500
 STACK := dev
+# The tests of a file are one story. A process of tests that hangs is ended and replaced once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 1
 SCANNER := build/checkov/bin/checkov
 say = @printf '\033[1m== %s\033[0m\n' "$(1)"
 
@@ -50,10 +52,10 @@ imports: setup  ## the rules of who may import whom
 tests: setup $(SCANNER)  ## the tests alone; PYTEST_ARGS passes options on
 	$(call say,tests; real images from $${RAYLINE_DATA:-../shared/data})
 	rm -rf build/grants
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 coverage: setup $(SCANNER)  ## the tests, and which lines they run in their own processes; takes half as long again
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(PYTEST) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 grants: setup  ## hold what the roles are granted against what all end-to-end tests have used; after `make tests`
 	$(call say,least privilege)

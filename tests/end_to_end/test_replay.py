@@ -1,5 +1,6 @@
 """Operators bring events back from the dead-letter queue, quarantine and the archives, with no more than their role."""
 
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,7 @@ import pydicom
 import pytest
 from support.own_estate import OwnEstate, accepted, eventually, json_lines
 
+from rayline.reminders import PROCESSOR_SOURCE
 from rayline_local.samples import Sample, generate
 
 SAMPLES = generate(seed=31, patients=3, ct_slices=2)
@@ -30,21 +32,22 @@ class Queues:
         answer = self._sqs.get_queue_attributes(QueueUrl=self.dead_url, AttributeNames=names)
         return int(answer["Attributes"][names[0]])
 
-    def bury_all(self) -> int:
-        """Move every message to the dead-letter queue, as SQS's own redrive does: without a reason."""
-        moved = 0
+    def bury_all(self) -> None:
+        """Move every event to the dead-letter queue, as SQS's own redrive does: without a reason."""
+        for body in self.lose_all():
+            self._sqs.send_message(QueueUrl=self.dead_url, MessageBody=body)
+
+    def lose_all(self) -> list[str]:
+        """Lose every message; answers the events among them, without what a schedule may send at any time."""
+        lost = []
         while messages := self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get(
             "Messages", []
         ):
             for message in messages:
-                self._sqs.send_message(QueueUrl=self.dead_url, MessageBody=message["Body"])
                 self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-                moved += 1
-        return moved
-
-    def purge(self) -> None:
-        """Lose every message."""
-        self._sqs.purge_queue(QueueUrl=self.url)
+                if json.loads(message["Body"])["source"] != PROCESSOR_SOURCE:
+                    lost.append(message["Body"])
+        return lost
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,12 @@ def test_dead_letters_are_shown_then_sent_again_and_handled(estate: OwnEstate) -
     queues = Queues(estate)
     estate.upload([*GOOD, LETTER])
     files = len(GOOD) + 1
-    eventually(lambda: queues.bury_all() >= 0 and queues.dead() == files, "all messages are dead letters")
+
+    def all_are_dead() -> bool:
+        queues.bury_all()
+        return queues.dead() == files
+
+    eventually(all_are_dead, "all events are dead letters")
 
     shown = replay(estate, "--from", "dlq", "--dry-run")
     assert (shown["found"], shown["sent"]) == (files, None)
@@ -102,14 +110,19 @@ def test_the_archive_brings_back_what_was_lost_and_repeats_nothing(estate: OwnEs
         for index, each in enumerate(GOOD[:2])
     ]
     estate.upload(late)
-    eventually(lambda: not estate.queue_is_empty(), "the events came")
-    queues.purge()
+    lost: list[str] = []
+
+    def both_are_lost() -> bool:
+        lost.extend(queues.lose_all())
+        return len(lost) == len(late)
+
+    eventually(both_are_lost, "the events came and are lost")
     imported_before = estate.account.import_successes()
 
     shown = replay(estate, "--from", "archive", "--since", "1h", "--event", "uploaded", "--dry-run")
     assert shown["found"] == len(GOOD) + 1  # what the ledger knows; what was lost it cannot
     assert not any(each["would_run"] for each in shown["effects"])
-    assert estate.queue_is_empty()
+    assert queues.lose_all() == []
 
     report = replay(estate, "--from", "archive", "--since", "1h")
     assert report["sent"] == report["found"] > len(GOOD)

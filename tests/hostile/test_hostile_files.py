@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fresh_process import in_fresh_process
 from support.hostile_files import HOSTILE, SENTINEL
 from support.shared_data import ROOT
 
@@ -82,12 +82,17 @@ def test_no_explanation_quotes_what_was_sent(results: list[dict[str, Any]]) -> N
         assert SENTINEL.decode() not in each["explanation"]
 
 
-def test_the_measuring_would_notice(tmp_path: Path) -> None:
-    """A process that uses much memory and time is seen to do so."""
+def hungry() -> tuple[int, float, float]:
+    """Exit status, peak in MiB and CPU seconds of a process that uses much memory and time."""
     from support.measured_intake import _forked
 
-    hungry = _forked(lambda: sum(bytearray(400 << 20)[:: 1 << 12]) + sum(range(20_000_000)))
-    _, status, usage = os.wait4(hungry, 0)
+    child = _forked(lambda: sum(bytearray(400 << 20)[:: 1 << 12]) + sum(range(20_000_000)))
+    _, status, usage = os.wait4(child, 0)
+    return status, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+
+
+def test_the_measuring_would_notice() -> None:
+    status, peak_mb, cpu_seconds = in_fresh_process(hungry)
     assert status == 0
-    assert usage.ru_maxrss / 1024 > PEAK_MB
-    assert usage.ru_utime + usage.ru_stime > 0.05
+    assert peak_mb > PEAK_MB
+    assert cpu_seconds > 0.05

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from support.fresh_process import in_fresh_process
 from support.p10_files import ct_file, new_uid, pixels
 
 from rayline.plugin import ConfigurationError
@@ -233,15 +234,20 @@ def _append(path: Path, first: int) -> None:
         writer.add([identity(number), identity(0)])
 
 
-def test_processes_append_beside_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "who.crosswalk"
+def append_from_three_processes(path: Path) -> list[int | None]:
+    """Append from forked processes at once; answers their exit statuses."""
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_append, args=(path, first)) for first in (0, 50, 100)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    return [process.exitcode for process in processes]
+
+
+def test_processes_append_beside_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "who.crosswalk"
+    assert in_fresh_process(append_from_three_processes, path) == [0, 0, 0]
     held = read_crosswalk(path, CrosswalkKey(KEY))
     assert held.unreadable == 0
     # What is empty, or was retained, needs no entry.

@@ -15,6 +15,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from support.fresh_process import in_fresh_process
 from support.p10_files import ct_file, new_uid, pixels
 
 from rayline.plugin import ConfigurationError, InMemory
@@ -88,20 +89,36 @@ def command(*arguments: object, **environment: str) -> subprocess.CompletedProce
     )
 
 
-class Ran:
-    """A run in this process, and what it left behind."""
+Breakage = Callable[[pytest.MonkeyPatch], None]
 
-    def __init__(self, folder: Path, *files: Path | str, **options: Any) -> None:
+
+def intact(patch: pytest.MonkeyPatch) -> None:
+    """Nothing breaks."""
+
+
+def run_broken(breakage: Breakage, options: Options) -> int:
+    """A run in which something breaks."""
+    with pytest.MonkeyPatch.context() as patch:
+        breakage(patch)
+        return de_identify(options)
+
+
+class Ran:
+    """A run, and what it left behind."""
+
+    def __init__(self, folder: Path, *files: Path | str, breakage: Breakage = intact, **options: Any) -> None:
         self.output = options.pop("output", folder / "clean")
         report = folder / "report.json"
-        self.code = de_identify(
-            Options(
-                files=[str(file) for file in files],
-                output=self.output,
-                report=report,
-                **{"quiet": True, "processes": 1, **options},
-            )
+        chosen = Options(
+            files=[str(file) for file in files],
+            output=self.output,
+            report=report,
+            **{"quiet": True, "processes": 1, **options},
         )
+        if chosen.processes == 1:
+            self.code = run_broken(breakage, chosen)
+        else:
+            self.code = in_fresh_process(run_broken, breakage, chosen)
         self.document = json.loads(report.read_text())
 
     @property
@@ -382,9 +399,7 @@ def test_an_unexpected_error_fails_one_file_and_quotes_no_value(
     assert ran.outcomes.count("deidentified") == 5
 
 
-def test_a_killed_process_fails_its_files_and_the_others_go_on(
-    tmp_path: Path, scans: Path, secret_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def killed_at_a_derived_image(patch: pytest.MonkeyPatch) -> None:
     real = batches.deidentify_and_identify
 
     def deadly(source: Any, rules: Any) -> Any:
@@ -392,20 +407,22 @@ def test_a_killed_process_fails_its_files_and_the_others_go_on(
             os.kill(os.getpid(), signal.SIGKILL)
         return real(source, rules)
 
+    patch.setattr(batches, "deidentify_and_identify", deadly)
+
+
+def test_a_killed_process_fails_its_files_and_the_others_go_on(
+    tmp_path: Path, scans: Path, secret_file: Path
+) -> None:
     path = scans / "series0/0.dcm"
     path.write_bytes(path.read_bytes().replace(b"ORIGINAL", b"DERIVED "))
-    monkeypatch.setattr(batches, "deidentify_and_identify", deadly)
-    ran = Ran(tmp_path, scans, secret_file=secret_file, processes=2)
+    ran = Ran(tmp_path, scans, secret_file=secret_file, processes=2, breakage=killed_at_a_derived_image)
     assert ran.code == 1
     (failed,) = (file for file in ran.files if file["outcome"] == "failed")
     assert (failed["input"], failed["reason"]) == (str(path), "PROCESS_DIED")
     assert ran.outcomes.count("deidentified") == 5
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_full_disk_ends_the_run_and_leaves_no_half_file(
-    tmp_path: Path, scans: Path, secret_file: Path, monkeypatch: pytest.MonkeyPatch, processes: int
-) -> None:
+def full_after_three_writes(patch: pytest.MonkeyPatch) -> None:
     real_writev, real_write = os.writev, os.write
     left = [3]
 
@@ -421,9 +438,15 @@ def test_a_full_disk_ends_the_run_and_leaves_no_half_file(
             raise OSError(errno.ENOSPC, "no space left on device")
         return real_write(descriptor, data)
 
-    monkeypatch.setattr("rayline_deid.outputs.os.writev", writev)
-    monkeypatch.setattr("rayline_deid.outputs.os.write", write)
-    ran = Ran(tmp_path, scans, secret_file=secret_file, processes=processes)
+    patch.setattr("rayline_deid.outputs.os.writev", writev)
+    patch.setattr("rayline_deid.outputs.os.write", write)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_full_disk_ends_the_run_and_leaves_no_half_file(
+    tmp_path: Path, scans: Path, secret_file: Path, processes: int
+) -> None:
+    ran = Ran(tmp_path, scans, secret_file=secret_file, processes=processes, breakage=full_after_three_writes)
     assert ran.code == 1
     failed = [file for file in ran.files if file["outcome"] == "failed"]
     assert {(file["reason"], file["explanation"]) for file in failed} == {
@@ -523,21 +546,21 @@ def test_a_dry_run_decides_the_same_and_writes_nothing(
 
 
 def test_a_later_run_leaves_out_what_is_done(tmp_path: Path, scans: Path, secret_file: Path) -> None:
-    def again(**options: Any) -> list[str]:
-        return Ran(tmp_path, scans, **{"secret_file": secret_file, "resume": True, **options}).outcomes
+    def again(**options: Any) -> Ran:
+        return Ran(tmp_path, scans, **{"secret_file": secret_file, "resume": True, **options})
 
-    assert again() == ["deidentified"] * 6
-    assert again(processes=2) == ["done_before"] * 6
+    assert again().outcomes == ["deidentified"] * 6
+    assert again(processes=2).outcomes == ["done_before"] * 6
     (scans / "series1/3.dcm").write_bytes(ct_file(pixels(3), study_uid=new_uid(), series_uid=new_uid()))
     changed = scans / "series0/1.dcm"
     changed.write_bytes(ct_file(pixels(3), study_uid=new_uid(), series_uid=new_uid()))
-    outcomes = again()
-    assert outcomes.count("deidentified") == 2
-    assert outcomes.count("done_before") == 5
-    lost = next(path for path in (tmp_path / "clean").rglob("*.dcm"))
-    lost.unlink()
-    assert again().count("deidentified") == 1
-    assert set(again(profile="basic")) == {"deidentified"}
+    ran = again()
+    assert ran.outcomes.count("deidentified") == 2
+    assert ran.outcomes.count("done_before") == 5
+    # The output of what an input was before it changed is still there, and nobody would miss it.
+    (ran.output / ran.files[0]["output"]).unlink()
+    assert again().outcomes.count("deidentified") == 1
+    assert set(again(profile="basic").outcomes) == {"deidentified"}
 
 
 def test_another_secret_or_site_is_another_run(tmp_path: Path, scans: Path, secret_file: Path) -> None:

@@ -10,6 +10,7 @@ import selectors
 import signal
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,8 @@ from typing import Any, Final, NoReturn
 # So many tickets fit into a pipe even where the system keeps pipes small (4 KiB).
 _MOST_CHUNKS: Final = 1000
 _TICKET: Final = struct.Struct("<L")
+# A process may be amid a large image; one that hangs must not keep the run from ending.
+_GRACE_SECONDS: Final = 5.0
 
 Chunk = range
 Work = Callable[[Chunk], Sequence[Any]]
@@ -119,8 +122,8 @@ def run_forked(
         finally:
             for descriptor, worker in workers.items():
                 os.kill(worker.pid, signal.SIGTERM)
-                os.waitpid(worker.pid, 0)
                 os.close(descriptor)
+            _reap([worker.pid for worker in workers.values()])
             os.close(tickets)
 
 
@@ -146,6 +149,18 @@ class _Worker:
             else:
                 self.chunk = None
                 yield message
+
+
+def _reap(pids: Sequence[int]) -> None:
+    """Wait for processes that were told to end; one that does not within the time is killed."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for pid in pids:
+        while not os.waitpid(pid, os.WNOHANG)[0]:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                break
+            time.sleep(0.01)
 
 
 def _work_and_exit(tickets: int, writing: int, chunks: Sequence[Chunk], work: Work, stop: Stop) -> NoReturn:
