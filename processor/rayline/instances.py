@@ -421,9 +421,9 @@ class InstanceLedger:
         """Instances in quarantine, oldest first."""
         return query(self._client, self.table, "by_quarantined", "quarantined_site", self._site)
 
-    def everything(self) -> Iterator[Item]:
-        """Every item of the table: for status and reconciling, not for the path of an event."""
-        return scan(self._client, self.table)
+    def everything(self, *attributes: str) -> Iterator[Item]:
+        """Every item of the table, or these attributes of each: for status, not for the path of an event."""
+        return scan(self._client, self.table, attributes=attributes)
 
     def _write_all(self, writes: Iterable[TransactItem]) -> None:
         pending = list(writes)

@@ -9,6 +9,7 @@ from support.in_memory_cloud.cloud import InMemoryCloud
 from support.manual_clock import ManualClock
 from support.processor_estate import create_table
 
+from rayline.dynamodb import scan
 from rayline_infra.components.tracking import KeySchema
 
 
@@ -356,6 +357,16 @@ def test_an_index_key_is_a_string_that_is_not_empty(table: Table) -> None:
         with pytest.raises(ClientError) as error:
             table.put(site=value, at={"S": "1"})
         assert refused(error) == "ValidationException"
+
+
+def test_a_scan_may_read_some_attributes_alone(table: Table) -> None:
+    table.put("a", type={"S": "batch"}, state={"S": "open"}, files={"N": "3"})
+    table.put("b", type={"S": "instance"})
+    found = list(scan(table.client, table.name, attributes=("type", "state")))
+    assert sorted(found, key=lambda item: item["type"]) == [
+        {"type": "batch", "state": "open"},
+        {"type": "instance"},
+    ]
 
 
 def test_pages_of_query_and_scan_join_to_the_whole(table: Table) -> None:

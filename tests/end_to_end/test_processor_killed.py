@@ -88,7 +88,7 @@ def job_with_kills(estate: OwnEstate) -> list[str]:
         states = account.batches()
         found = [
             states[each["batch_id"]]
-            for each in account.items("image-tracking", "instance")
+            for each in account.items("image-tracking", "instance", "instance_id", "batch_id")
             if each["instance_id"] not in screened
         ]
         return len(found) == len(late) and "open" in found
@@ -111,10 +111,11 @@ def job_with_kills(estate: OwnEstate) -> list[str]:
     settled, held_up = dict(list(labels.items())[:3]), dict(list(labels.items())[3:])
 
     def verified() -> int:
-        return sum("verified_site" in each for each in account.items("image-tracking", "image_set"))
+        items = account.items("image-tracking", "image_set", "verified_site")
+        return sum("verified_site" in each for each in items)
 
     def handled() -> int:
-        return sum(each["pk"].split("#")[1] == "verified" for each in account.items("effects"))
+        return sum(each["pk"].split("#")[1] == "verified" for each in account.items("effects", None, "pk"))
 
     estate.verify({key: str(label) for key, label in settled.items()})
     eventually(lambda: verified() == len(settled), "the first are verified")

@@ -39,14 +39,16 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T], what: str, *, seconds: float = 90.0, every: float = 0.05) -> T:
-    """What ``look`` gives once it is true, looked at until then."""
+    """What ``look`` gives once it is true, looked at until then, for at most half of the time."""
     deadline = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s; last seen: {seen!r}"
-        time.sleep(every)
+        now = time.monotonic()
+        assert now < deadline, f"{what}: not within {seconds:g} s; last seen: {seen!r}"
+        time.sleep(max(every, now - began))
 
 
 def rayline(
@@ -154,20 +156,26 @@ class Account:
             assert key.replace("/reason.json", "/object") in held, f"{key} has no object beside it"
         return {key.split("/")[1]: record for key, record in records.items()}
 
-    def items(self, table: str, kind: str | None = None) -> list[dict[str, Any]]:
-        """Every item of a table, or those of one type."""
+    def items(self, table: str, kind: str | None = None, *attributes: str) -> list[dict[str, Any]]:
+        """Every item of a table, or those of one type; with these attributes alone where any are named."""
         read = TypeDeserializer().deserialize
-        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=f"rayline-local-{table}")
+        names = {
+            f"#{number}": name for number, name in enumerate((*attributes, "type") if attributes else ())
+        }
+        projection = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        scan = self.client("dynamodb").get_paginator("scan")
+        pages = scan.paginate(TableName=f"rayline-local-{table}", **(projection if names else {}))
         items = [{name: read(v) for name, v in item.items()} for page in pages for item in page["Items"]]
         return [item for item in items if kind in (None, item.get("type"))]
 
     def stages(self) -> Counter[str]:
         """Instances of the ledger by stage."""
-        return Counter(item["stage"] for item in self.items("image-tracking", "instance"))
+        return Counter(item["stage"] for item in self.items("image-tracking", "instance", "stage"))
 
     def batches(self) -> dict[str, str]:
         """State by batch id."""
-        return {item["batch_id"]: item["state"] for item in self.items("image-tracking", "batch")}
+        items = self.items("image-tracking", "batch", "batch_id", "state")
+        return {item["batch_id"]: item["state"] for item in items}
 
     @property
     def datastore_id(self) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from rayline.dynamodb import Item, scan
 from rayline.effects import FINAL_STATES
@@ -12,7 +12,12 @@ from rayline_local.chaos.plan import Target
 from rayline_local.running import RunningFront
 from rayline_local.tasks import root_client
 
-_WAITING = ("", "NotVisible", "Delayed")
+_WAITING: Final = ("", "NotVisible", "Delayed")
+
+_READ: Final = (
+    *("type", "instance_id", "stage", "sop_instance_uid", "image_set_id", "reason", "batch_id", "state"),
+    *("outbox_shard", "execution_arn", "verified_site"),
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class LedgerView:
     def unfinished(self, target: Target = "any") -> int:
         """Effects that have begun and not ended, or import batches that are sealed and not started."""
         if target == "sealed batch":
-            items = scan(self._dynamodb, self._names.image_tracking_table)
+            items = scan(self._dynamodb, self._names.image_tracking_table, attributes=("type", "state"))
             return sum(item.get("type") == "batch" and item["state"] == "sealed" for item in items)
         effects, _ = self._open_effects()
         return sum(count for name, count in effects.items() if target == "any" or name.startswith(target))
@@ -103,7 +108,7 @@ class LedgerView:
     def read(self) -> Ledger:
         """Everything."""
         open_effects, effects = self._open_effects()
-        items = list(scan(self._dynamodb, self._names.image_tracking_table))
+        items = list(scan(self._dynamodb, self._names.image_tracking_table, attributes=_READ))
         return Ledger(
             instances={
                 item["instance_id"]: _instance(item) for item in items if item.get("type") == "instance"

@@ -10,6 +10,8 @@ from rayline.healthimaging.frames import instances_in
 from rayline.names import EVALUATION_PREFIX
 from rayline_local.demo.truth import image_set_documents
 
+_COUNTED = ("type", "stage", "state", "verified_site", "execution_arn", "train_status")
+
 ImageSetDocument = tuple[str, str, dict[str, Any]]
 
 
@@ -52,7 +54,8 @@ class EstateView:
         open_batches = verified = 0
         executions: list[str] = []
         trained: dict[str, str] = {}
-        for item in self._estate.ledger.everything():
+        # So often is it looked at that whole items would keep a core busy.
+        for item in self._estate.ledger.everything(*_COUNTED):
             match item.get("type"):
                 case "instance":
                     instances[item["stage"]] = instances.get(item["stage"], 0) + 1
