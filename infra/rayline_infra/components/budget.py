@@ -89,5 +89,7 @@ class Budget(pulumi.ComponentResource):
 
 
 def _of_the_stack(stack: str) -> pulumi.Output[str]:
-    expression = {"Tags": {"Key": STACK_TAG, "MatchOptions": ["EQUALS"], "Values": [stack]}}
+    # The provider reads every member back, those not given as null: without them each update replaces the monitor.
+    unused = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
+    expression = {**unused, "Tags": {"Key": STACK_TAG, "MatchOptions": None, "Values": [stack]}}
     return pulumi.Output.json_dumps(expression, sort_keys=True)
