@@ -37,6 +37,7 @@ OPEN = {
 ELSEWHERE = {
     "aws:region": "us-west-2",
     "rayline:availabilityZones": '["us-west-2a", "us-west-2b"]',
+    "rayline:replicaRegion": "us-east-1",
     "rayline:singleSignOn": "oidc",
     "rayline:oidcIssuer": "https://login.hospital-a.org",
     "rayline:oidcClientId": "rayline",

@@ -78,7 +78,10 @@ def test_the_example_given_for_a_setting_is_accepted(name: str, stack: None) -> 
     command = re.search(rf"pulumi config set {name} .*", str(raised.value))
     assert command is not None
     example = shlex.split(command[0])[4]
-    pulumi.runtime.set_all_config({**configuration("dev"), name: example})
+    # Its account is the examples', as the account in every example of a principal is.
+    account = SETTINGS["rayline:accountId"].examples[0]  # type: ignore[index]
+    beside = {key: value.replace("111111111111", account) for key, value in configuration("dev").items()}
+    pulumi.runtime.set_all_config({**beside, name: example})
     try:
         load_stack_settings()
     except ConfigurationError as error:
@@ -98,6 +101,12 @@ def test_the_example_given_for_a_setting_is_accepted(name: str, stack: None) -> 
         ("rayline:visibilitySeconds", "43201"),
         ("rayline:deletionProtection", "yes"),
         ("rayline:trainingInstanceType", "m5.xlarge"),
+        ("rayline:trainingInstanceType", "local"),
+        ("rayline:logRetentionDays", "10"),
+        ("rayline:flowLogDays", "366"),
+        ("rayline:dimseAeTitle", " RAYLINE"),
+        ("rayline:dimseCallingAeTitles", '["CT1", "A TITLE THAT IS TOO LONG"]'),
+        ("rayline:dimseCallingAeTitles", '["CT1,MR1"]'),
         ("rayline:siteProfile", "/etc/passwd"),
         ("rayline:operatorPrincipalPattern", "*"),
         ("rayline:reviewerPrincipalPattern", "*"),
@@ -116,6 +125,30 @@ def test_a_wrong_setting_is_named(name: str, value: str, stack: None) -> None:
     pulumi.runtime.set_all_config({**configuration("dev"), name: value})
     with pytest.raises(ConfigurationError, match=f"{name} is wrong"):
         load_stack_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "reason"),
+    [
+        ({"rayline:accountId": "333333333333"}, "rayline:operatorPrincipalPattern", "it matches nobody"),
+        ({"rayline:accountId": "333333333333"}, "rayline:deployerPrincipalPattern", "not 111111111111"),
+        ({"aws:region": "eu-west-1"}, "rayline:availabilityZones", "us-east-1a is no zone of eu-west-1"),
+        ({"rayline:replicaRegion": "us-east-1"}, "rayline:replicaRegion", "a key has no replica"),
+        ({"rayline:dimsePort": "8080"}, "rayline:dimsePort", "healthPort is the same"),
+    ],
+)
+def test_a_setting_that_is_wrong_beside_one_of_another_section_is_named(
+    settings: dict[str, str], name: str, reason: str, stack: None
+) -> None:
+    pulumi.runtime.set_all_config({**configuration("dev"), **settings})
+    with pytest.raises(ConfigurationError, match=f"{name} is wrong: [^;]*{reason}"):
+        load_stack_settings()
+
+
+def test_principals_of_any_account_are_those_of_the_stacks_own(stack: None) -> None:
+    pattern = {"rayline:uploaderPrincipalPattern": "arn:aws:iam::*:role/Modalities"}
+    pulumi.runtime.set_all_config({**configuration("dev"), **pattern})
+    load_stack_settings()
 
 
 @pytest.mark.parametrize("name", ["a", "dev", "hospital-a-prod2", "4-sites"])

@@ -1,6 +1,7 @@
 """What a stack decides for itself, read from Pulumi config and checked before anything is built."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pulumi
@@ -103,13 +104,39 @@ def load_stack_settings() -> StackSettings:
             "names of load balancers hold it; for example: pulumi stack rename hospital-a"
         )
     # Sections with problems are unchecked, and say nothing about one another.
-    readable = settings.observability.runbook_url.startswith("https://")
-    if not reader.problems and settings.site.deletion_protection and not readable:
-        reader.refuse(
+    if not reader.problems:
+        for section, name, reason in _wrong_together(settings):
+            reader.refuse(section, name, reason)
+    if reader.problems:
+        raise ConfigurationError("stack settings: " + "; ".join(reader.problems))
+    return settings
+
+
+def _wrong_together(settings: StackSettings) -> Iterator[tuple[type[Section], str, str]]:
+    """Settings that are well within their sections and wrong beside one of another, each with the reason."""
+    site, network = settings.site, settings.network
+    for name, pattern in {
+        "operatorPrincipalPattern": site.operator_principal_pattern,
+        "reviewerPrincipalPattern": site.reviewer_principal_pattern,
+        "uploaderPrincipalPattern": site.uploader_principal_pattern,
+        "deployerPrincipalPattern": site.deployer_principal_pattern,
+    }.items():
+        if (account := pattern.split(":")[4]) not in (site.account_id, "*"):
+            yield SiteSettings, name, f"it matches nobody: accountId is {site.account_id}, not {account}"
+    for zone in network.availability_zones:
+        if not re.fullmatch(re.escape(site.region) + "[a-z]", zone):
+            yield NetworkSettings, "availabilityZones", f"{zone} is no zone of {site.region}"
+    if settings.storage.replica_region == site.region:
+        yield (
+            StorageSettings,
+            "replicaRegion",
+            "a key has no replica in its own region, which aws:region names",
+        )
+    if settings.gateway.port == settings.processor.health_port:
+        yield GatewaySettings, "dimsePort", "healthPort is the same, and the gateway listens on both"
+    if site.deletion_protection and not settings.observability.runbook_url.startswith("https://"):
+        yield (
             ObservabilitySettings,
             "runbookUrl",
             "where deletionProtection is true, alarms link what somebody can open at night: an https address",
         )
-    if reader.problems:
-        raise ConfigurationError("stack settings: " + "; ".join(reader.problems))
-    return settings

@@ -1,5 +1,6 @@
 """The DIMSE gateway that modalities and the PACS send to."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -7,6 +8,9 @@ from pydantic import Field
 
 from rayline_infra.settings.processor import IMAGE_TAG, task_size_problems
 from rayline_infra.settings.section import Flag, Section, Texts, setting
+
+# PS3.5 §6.2, VR AE; the task is told of them with commas in between.
+CALLING_AE_TITLE = re.compile(r"[!-+\--\[\]-~][ -+\--\[\]-~]{0,15}")
 
 
 class GatewaySettings(Section):
@@ -31,7 +35,7 @@ class GatewaySettings(Section):
         "Called AE title, 1 to 16 characters (PS3.5 §6.2).",
         "RAYLINE",
         default="RAYLINE",
-        pattern=r"^[A-Z0-9_ -]{1,16}$",
+        pattern=r"^[A-Z0-9_-][A-Z0-9_ -]{0,15}$",
     )
     calling_ae_titles: Texts = setting(
         "dimseCallingAeTitles",
@@ -49,3 +53,5 @@ class GatewaySettings(Section):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from task_size_problems("gateway", self.cpu_units, self.memory_mib)
+        if wrong := [each for each in self.calling_ae_titles if not CALLING_AE_TITLE.fullmatch(each)]:
+            yield "dimseCallingAeTitles", f"{wrong[0]!r} is no AE title of 1 to 16 characters (PS3.5 §6.2)"

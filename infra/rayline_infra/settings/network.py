@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rayline_infra.settings.section import Integers, Section, Texts, setting
+from rayline_infra.settings.storage import LOG_DAYS, TAKES_DAYS
 
 # A subnet of AWS has 16 to 65,536 addresses (VPC guide, "Subnet sizing").
 SUBNET_PREFIXES = range(16, 29)
@@ -92,6 +93,8 @@ class NetworkSettings(Section):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from self._address_problems()
+        if self.flow_log_days not in LOG_DAYS:
+            yield "flowLogDays", TAKES_DAYS
         if len(self.private_cidrs) < len(self.availability_zones):
             yield "privateCidrs", "it must have an entry for each of availabilityZones"
         if len(set(self.availability_zones)) < len(self.availability_zones):

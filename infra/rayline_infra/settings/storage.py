@@ -8,6 +8,12 @@ from pydantic import Field
 
 from rayline_infra.settings.section import Flag, Section, Texts, setting
 
+# CloudWatch Logs API, "PutRetentionPolicy".
+LOG_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545),
+    *(731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+TAKES_DAYS = f"CloudWatch Logs takes {', '.join(str(days) for days in LOG_DAYS)}"
 PLUGIN_SECRET = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -71,6 +77,8 @@ class StorageSettings(Section):
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        if self.log_days not in LOG_DAYS:
+            yield "logRetentionDays", TAKES_DAYS
         if 0 < self.secret_recovery_days < 7:
             yield "secretRecoveryDays", "Secrets Manager takes 0, or 7 to 30"
         if self.glacier_days <= self.intelligent_tiering_days:

@@ -8,7 +8,7 @@ from pydantic import Field
 from rayline_infra.settings.processor import IMAGE_TAG
 from rayline_infra.settings.section import Flag, Section, setting
 
-INSTANCE_TYPE = r"^(ml\.[a-z0-9-]+\.[a-z0-9]+|local)$"
+INSTANCE_TYPE = r"^ml\.[a-z0-9-]+\.[a-z0-9]+$"
 
 
 class TrainingSettings(Section):
