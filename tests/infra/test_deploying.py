@@ -15,8 +15,9 @@ from rayline.errors import ConfigurationError
 from rayline_infra.commands import deploy as deploy_command
 from rayline_infra.commands import validate as validate_command
 from rayline_infra.deploying.account import AwsAccount, RegistryLogin
-from rayline_infra.deploying.images import MADE_FROM, tagged, wanted
+from rayline_infra.deploying.images import MADE_FROM, Image, build_command, tagged, wanted
 from rayline_infra.deploying.preflight import preflight
+from rayline_infra.deploying.programs import MachinePrograms
 from rayline_infra.deploying.steps import deploy, destroy, update_options, with_needed
 from rayline_infra.planning import plan
 from rayline_infra.policies.graph import Graph
@@ -107,6 +108,9 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "Pulumi.prod.yaml").write_text(
         "secretsprovider: awskms://alias/rayline-state?region=us-east-1\n"
     )
+    profile = tmp_path / "config/site/hospital-a.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.touch()
     return tmp_path
 
 
@@ -145,10 +149,29 @@ def test_the_example_account_is_not_deployed_to(graph_of: Callable[[str], Graph]
     assert failing(graph_of("prod"), project, account, FakePrograms(account)) == {"account"}
 
 
-def test_a_state_whose_secrets_nobody_encrypts_is_refused(prod: Graph, tmp_path: Path) -> None:
-    (tmp_path / "Pulumi.prod.yaml").write_text("config: {}\n")
+def test_a_site_profile_that_no_image_will_hold_is_named(prod: Graph, project: Path) -> None:
+    (project / "config/site/hospital-a.yaml").unlink()
     account = FakeAccount()
-    assert failing(prod, tmp_path, account, FakePrograms(account)) == {"state's secrets"}
+    assert failing(prod, project, account, FakePrograms(account)) == {"site profile"}
+
+
+def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    programs = MachinePrograms(tmp_path)
+    for call in (programs.read, programs.run):
+        with pytest.raises(ConfigurationError, match="no-such-program is not on the path"):
+            call(["no-such-program", "destroy"])
+
+
+def test_sagemaker_can_take_every_image_that_is_built() -> None:
+    image = Image("rayline-prod-training", "registry/rayline-prod-training", COMMIT)
+    command = build_command(image, "training", MADE_FROM)
+    assert {"--provenance=false", "--sbom=false", "type=registry,oci-mediatypes=false"} <= set(command)
+
+
+def test_a_state_whose_secrets_nobody_encrypts_is_refused(prod: Graph, project: Path) -> None:
+    (project / "Pulumi.prod.yaml").write_text("config: {}\n")
+    account = FakeAccount()
+    assert failing(prod, project, account, FakePrograms(account)) == {"state's secrets"}
 
 
 def test_images_and_keys_are_there_before_the_tasks_that_need_them(prod: Graph) -> None:

@@ -11,6 +11,9 @@ REPOSITORY = "aws:ecr/repository:Repository"
 TASK_DEFINITION = "aws:ecs/taskDefinition:TaskDefinition"
 PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 PLATFORM = "linux/amd64"
+# SageMaker serves Docker's manifests only, neither OCI's nor the index that provenance makes of one image
+# (aws/amazon-sagemaker-feedback, issue 180).
+PUSHED = ("--provenance=false", "--sbom=false", "--output", "type=registry,oci-mediatypes=false")
 # By repository kind: what `docker buildx build` takes, or the repository that the same tag is copied from.
 MADE_FROM: Mapping[str, Sequence[str]] = {
     "processor": ("--file", "processor/Dockerfile", "--target", "processor"),
@@ -76,7 +79,7 @@ def build_command(image: Image, kind: str, made_from: Mapping[str, Sequence[str]
             f"{source[1]}:{image.tag}",
         ]
     return [
-        "docker", "buildx", "build", "--platform", PLATFORM, "--push", "--tag", image.address, *source, ".",
+        "docker", "buildx", "build", "--platform", PLATFORM, *PUSHED, "--tag", image.address, *source, ".",
     ]  # fmt: skip
 
 

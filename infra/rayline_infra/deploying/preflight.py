@@ -42,7 +42,7 @@ def preflight(graph: Graph, project: Path, account: Account, programs: Programs)
     outcomes = [*_programs(programs), _account(graph, account), _controls(graph)]
     if programs.has("pulumi"):
         outcomes.append(_state(programs))
-    return [*outcomes, _secrets_provider(graph.stack, project), _tree(programs)]
+    return [*outcomes, _secrets_provider(graph.stack, project), _profile(graph, project), _tree(programs)]
 
 
 def _programs(programs: Programs) -> Iterator[Outcome]:
@@ -97,6 +97,14 @@ def _secrets_provider(stack: str, project: Path) -> Outcome:
         else f"pulumi stack change-secrets-provider --stack {stack} 'awskms://alias/<key>?region=<region>'"
     )
     return Outcome("state's secrets", provider or "no secrets provider", mending)
+
+
+def _profile(graph: Graph, project: Path) -> Outcome:
+    """The processor's image takes the profile from this checkout, and starts with no other."""
+    path = str(graph.outputs["operator_environment"]["RAYLINE_SITE_PROFILE"])
+    present = (project / path).is_file()
+    mending = "" if present else f"write it, or set rayline:siteProfile in Pulumi.{graph.stack}.yaml"
+    return Outcome("site profile", path if present else f"no {path} in this checkout", mending)
 
 
 def _tree(programs: Programs) -> Outcome:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rayline.errors import ConfigurationError
 
@@ -35,14 +35,20 @@ class MachinePrograms:
         return shutil.which(name) is not None
 
     def read(self, command: Sequence[str]) -> str:
-        finished = subprocess.run(command, cwd=self._project, capture_output=True, text=True, check=False)
+        finished = self._started(command, capture_output=True)
         if finished.returncode:
             raise ConfigurationError(f"{' '.join(command[:3])} failed: {finished.stderr.strip()}")
         return finished.stdout
 
     def run(self, command: Sequence[str], *, given: str | None = None) -> None:
-        finished = subprocess.run(command, cwd=self._project, input=given, text=True, check=False)
+        finished = self._started(command, input=given)
         if finished.returncode:
             raise ConfigurationError(
                 f"{' '.join(command[:3])} ended with status {finished.returncode}; see above"
             )
+
+    def _started(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(command, cwd=self._project, text=True, check=False, **options)
+        except FileNotFoundError:
+            raise ConfigurationError(f"{command[0]} is not on the path; install it") from None
