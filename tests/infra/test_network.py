@@ -220,6 +220,27 @@ def test_nobody_opens_a_shell_through_the_network_acl(graph: Graph) -> None:
                 assert not [port for port in (22, 3389) if rule["fromPort"] <= port <= rule["toPort"]]
 
 
+@pytest.mark.parametrize(
+    "overrides", [BY_TRANSIT_GATEWAY, BY_VPN, WITH_NAT], ids=["transit gateway", "vpn", "nat"]
+)
+def test_whoever_sends_too_large_a_packet_out_of_the_vpc_hears_of_it(
+    overrides: tuple[tuple[str, str], ...],
+) -> None:
+    # VPC guide, "Path MTU Discovery": both ways, type 3, code 4; a network ACL knows nothing of connections.
+    for acl in planned("prod", *overrides).of_type("aws:ec2/networkAcl:NetworkAcl"):
+        for direction in ("ingress", "egress"):
+            told = [each for each in acl.inputs[direction] if each["protocol"] != "tcp"]
+            assert [(each["protocol"], each["icmpType"], each["icmpCode"]) for each in told] == [
+                ("icmp", 3, 4)
+            ]
+            assert len({each["ruleNo"] for each in acl.inputs[direction]}) == len(acl.inputs[direction])
+
+
+def test_a_network_acl_passes_nothing_but_tcp_where_nothing_leaves_the_vpc(graph: Graph) -> None:
+    (acl,) = graph.of_type("aws:ec2/networkAcl:NetworkAcl")
+    assert {each["protocol"] for each in (*acl.inputs["ingress"], *acl.inputs["egress"])} == {"tcp"}
+
+
 def test_rules_name_their_peers(graph: Graph) -> None:
     groups = {each.id: each.name.removesuffix("-security-group") for each in graph.of_type(GROUP)}
     lists = {endpoints(graph)[name].outputs["prefixListId"]: name for name in ("s3", "dynamodb")}
