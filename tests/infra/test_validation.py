@@ -190,6 +190,68 @@ def test_what_is_being_deployed_is_waited_for() -> None:
     assert told == ["waiting for rayline-test-api"]
 
 
+def test_nobody_waits_for_a_service_that_cannot_be_asked_about() -> None:
+    here, answers = deploying()
+    answers.add_client_error("describe_services", "ClusterNotFoundException")
+    told: list[str] = []
+    with answers:
+        settle(here, 60, tell=told.append, clock=lambda: 0.0, pause=lambda _: None)
+    assert told == []
+
+
+@pytest.mark.parametrize("runs", ["new", "old"])
+def test_a_service_that_was_rolled_back_runs_well_and_is_told_of(runs: str) -> None:
+    here = account()
+    definition = Resource(
+        urn="",
+        type="aws:ecs/taskDefinition:TaskDefinition",
+        name="api-task",
+        custom=True,
+        inputs={"containerDefinitions": json.dumps([{"name": "api", "image": "registry/api:new"}])},
+        outputs={"arn": "arn:task:1"},
+    )
+    service = resource(
+        "aws:ecs/service:Service",
+        name="rayline-test-api",
+        cluster="rayline-test",
+        taskDefinition="arn:task:1",
+    )
+    here.graph = Graph("test", (definition, service), here.graph.outputs)
+    with Stubber(here.client("ecs")) as answers:
+        there = {"status": "ACTIVE", "desiredCount": 1, "runningCount": 1, "taskDefinition": "arn:task:7"}
+        settled = [{"rolloutState": "COMPLETED"}]
+        answers.add_response("describe_services", {"services": [{**there, "deployments": settled}]})
+        containers = [{"name": "api", "image": f"registry/api:{runs}"}]
+        answers.add_response(
+            "describe_task_definition",
+            {"taskDefinition": {"containerDefinitions": containers}},
+            {"taskDefinition": "arn:task:7"},
+        )
+        said = [each.what for each in read(here, service)]
+    expected = "runs registry/api:old and should run registry/api:new: was it rolled back?"
+    assert said == ([expected] if runs == "old" else [])
+
+
+def test_a_certificate_is_asked_for_by_its_algorithm() -> None:
+    # ACM API, "ListCertificates": by itself it lists RSA_1024 and RSA_2048 only.
+    here = account()
+    certificate = resource(
+        "aws:acm/certificate:Certificate", domainName="rayline.example.org", keyAlgorithm="EC_prime256v1"
+    )
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    with Stubber(here.client("acm")) as answers:
+        summary = {"CertificateArn": arn, "DomainName": "rayline.example.org"}
+        answers.add_response(
+            "list_certificates",
+            {"CertificateSummaryList": [summary]},
+            {"Includes": {"keyTypes": ["EC_prime256v1"]}},
+        )
+        answers.add_response(
+            "describe_certificate", {"Certificate": {"Status": "ISSUED"}}, {"CertificateArn": arn}
+        )
+        assert read(here, certificate) == []
+
+
 def test_nobody_waits_for_ever() -> None:
     here, answers = deploying("IN_PROGRESS", "IN_PROGRESS")
     seconds = iter((0.0, 30.0, 61.0))

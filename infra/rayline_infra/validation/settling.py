@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from rayline_infra.validation.account import Account
 
 POLL_SECONDS = 5.0
@@ -37,8 +39,11 @@ def _being_deployed(account: Account) -> list[str]:
 
 
 def _unsettled(account: Account, inputs: Any) -> bool:
-    found = account.client("ecs").describe_services(cluster=inputs["cluster"], services=[inputs["name"]])[
-        "services"
-    ]
+    ecs = account.client("ecs")
+    try:
+        found = ecs.describe_services(cluster=inputs["cluster"], services=[inputs["name"]])["services"]
+    except (BotoCoreError, ClientError):
+        # Its reader says what is wrong.
+        return False
     deployments = found[0].get("deployments", ()) if found else ()
     return any(each.get("rolloutState") == "IN_PROGRESS" for each in deployments)

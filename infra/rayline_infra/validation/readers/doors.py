@@ -25,16 +25,23 @@ def _pages(account: Account, service: str, operation: str, member: str, **reques
 
 
 def certificate(account: Account, resource: Resource) -> Iterable[str]:
-    acm = account.client("acm", resource.inputs.get("region"))
-    found = _one(acm.list_certificates()["CertificateSummaryList"], DomainName=resource.inputs["domainName"])
+    inputs = resource.inputs
+    acm = account.client("acm", inputs.get("region"))
+    # ACM leaves out whatever is not RSA unless it is asked for (ACM API, "ListCertificates").
+    wanted = {"Includes": {"keyTypes": [inputs["keyAlgorithm"]]}}
+    pages = acm.get_paginator("list_certificates").paginate(**wanted)
+    found = _one(
+        (each for page in pages for each in page["CertificateSummaryList"]), DomainName=inputs["domainName"]
+    )
     return differing(
         acm.describe_certificate(CertificateArn=found["CertificateArn"])["Certificate"], Status="ISSUED"
     )
 
 
 def distribution(account: Account, resource: Resource) -> Iterable[str]:
-    answer = account.client("cloudfront").list_distributions()["DistributionList"]
-    found = _one(answer.get("Items", ()), Comment=resource.inputs["comment"])
+    pages = account.client("cloudfront").get_paginator("list_distributions").paginate()
+    listed = (each for page in pages for each in page["DistributionList"].get("Items", ()))
+    found = _one(listed, Comment=resource.inputs["comment"])
     yield from differing(found, Enabled=True, Status="Deployed")
     if set(found["Aliases"].get("Items", ())) != set(resource.inputs["aliases"]):
         yield "it does not answer for the declared names"

@@ -1,6 +1,7 @@
 """Readers of what runs, of the network that it runs in, and of what watches it."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rayline_infra.policies.graph import Resource
@@ -36,17 +37,44 @@ def service(account: Account, resource: Resource) -> Iterable[str]:
     wanted, running = found[0]["desiredCount"], found[0]["runningCount"]
     if running < wanted:
         yield f"runs {running} of {wanted} tasks"
+    # What rolls back looks well a while later, on the images from before.
+    runs, should = (
+        _images(_definition(account, found[0]["taskDefinition"])),
+        _declared_images(account, inputs),
+    )
+    if runs != should:
+        yield f"runs {', '.join(sorted(runs))} and should run {', '.join(sorted(should))}: was it rolled back?"
     for deployment in found[0].get("deployments", ()):
         if deployment.get("rolloutState") in ("IN_PROGRESS", "FAILED"):
             yield f"a deployment is {deployment['rolloutState']}: {deployment.get('rolloutStateReason', '')}"
 
 
 def task_definition(account: Account, resource: Resource) -> Iterable[str]:
-    found = present(
-        lambda: account.client("ecs").describe_task_definition(taskDefinition=resource.inputs["family"]),
-        "ClientException",
-    )["taskDefinition"]
+    found = _definition(account, resource.inputs["family"])
     yield from differing(found, taskRoleArn=resource.inputs["taskRoleArn"])
+    should = {each["image"] for each in json.loads(resource.inputs["containerDefinitions"])}
+    if (runs := _images(found)) != should:
+        yield f"names {', '.join(sorted(runs))} and should name {', '.join(sorted(should))}"
+
+
+def _definition(account: Account, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = present(
+        lambda: account.client("ecs").describe_task_definition(taskDefinition=name), "ClientException"
+    )["taskDefinition"]
+    return found
+
+
+def _images(definition: Mapping[str, Any]) -> set[str]:
+    return {each["image"] for each in definition["containerDefinitions"]}
+
+
+def _declared_images(account: Account, service: Mapping[str, Any]) -> set[str]:
+    (declared,) = (
+        each
+        for each in account.graph.of_type("aws:ecs/taskDefinition:TaskDefinition")
+        if each.outputs["arn"] == service["taskDefinition"]
+    )
+    return {each["image"] for each in json.loads(declared.inputs["containerDefinitions"])}
 
 
 def alarm(account: Account, resource: Resource) -> Iterable[str]:
