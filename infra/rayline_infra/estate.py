@@ -1,7 +1,6 @@
-"""The order in which the estate is built, and what it tells the world about itself."""
+"""The order in which the estate is built."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 import pulumi
 import pulumi_aws as aws
@@ -32,7 +31,7 @@ from rayline_infra.components.observability import (
     named_places,
 )
 from rayline_infra.components.processor_service import ProcessorService, ProcessorServiceArgs
-from rayline_infra.components.registry import REPOSITORIES, Registry, RegistryArgs
+from rayline_infra.components.registry import Registry, RegistryArgs
 from rayline_infra.components.replication import (
     Replication,
     ReplicationArgs,
@@ -47,7 +46,6 @@ from rayline_infra.components.tasks import TaskRoles, environment_of
 from rayline_infra.components.tracking import TABLE_KEYS, Tables, TablesArgs
 from rayline_infra.components.training import Endpoint, EndpointArgs, Pipeline, PipelineArgs, served_model
 from rayline_infra.components.viewer_delivery import ViewerDelivery, ViewerDeliveryArgs
-from rayline_infra.instructions import instructions
 from rayline_infra.policies.replication import Copies
 from rayline_infra.settings import StackSettings
 from rayline_infra.settings.events import seconds_of
@@ -474,51 +472,4 @@ class Estate(pulumi.ComponentResource):
             "park_after_seconds": f"{processor.park_after_seconds:g}",
             "workers": str(processor.workers),
             "health_port": str(processor.health_port),
-        }
-
-    def exports(self) -> dict[str, pulumi.Input[object]]:
-        """The stack's outputs."""
-        return {
-            "region": self.settings.site.region,
-            "account_id": self.settings.site.account_id,
-            "stack": self.settings.stack,
-            "site": self.settings.site.name,
-            "queue_url": self.routes.queue.url,
-            "dlq_url": self.routes.dead_letter_queue.url,
-            "event_bus": self.routes.bus.name,
-            "uploads_bucket": self.buckets.name("uploads"),
-            "quarantine_bucket": self.buckets.name("quarantine"),
-            "imports_bucket": self.buckets.name("imports"),
-            "preprocessed_bucket": self.buckets.name("preprocessed"),
-            "models_bucket": self.buckets.name("models"),
-            "reports_bucket": self.buckets.name("reports"),
-            "logs_bucket": self.buckets.name("logs"),
-            "image_tracking_table": self.tables.name("image-tracking"),
-            "effects_table": self.tables.name("effects"),
-            "model_metrics_table": self.tables.name("model-metrics"),
-            "datastore_id": self.datastore.datastore_id,
-            "import_role_arn": self.roles.arn("import"),
-            "pipeline_name": self.training.pipeline.pipeline_name,
-            "model_package_group": self.training.model_package_group.model_package_group_name,
-            "processor_task_definition_arn": self.processor.task_definition.arn,
-            "processor_role_arn": self.roles.arn("processor"),
-            "training_role_arn": self.roles.arn("training"),
-            "operator_role_arn": self.roles.arn("operator"),
-            "reviewer_role_arn": self.roles.arn("reviewer"),
-            "uploader_role_arn": self.roles.arn("uploader"),
-            "tracking_secret_arn": self.secrets.arn("tracking"),
-            "deid_secret_arn": self.secrets.arn("deid"),
-            "operator_environment": self.environment,
-            "viewer_url": f"https://{self.settings.api.domain_name}/",
-            "api_url": f"https://{self.settings.api.domain_name}/api/v1",
-            "dimse_address": pulumi.Output.concat(
-                self.gateway.balancer.dns_name, f":{self.settings.gateway.port}"
-            ),
-            "sign_in_url": self.sign_in.page_url,
-            "user_pool_id": self.sign_in.pool.id,
-            "user_pool_client_id": self.sign_in.client.id,
-            "cluster": self.cluster.name,
-            "services": {kind: self.names.service(kind) for kind in get_args(ServiceKind)},
-            "repositories": {kind: self.registry.url(kind) for kind in REPOSITORIES},
-            "commands": instructions(self.names, self.sign_in.pool.id),
         }
