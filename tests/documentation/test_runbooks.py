@@ -82,6 +82,16 @@ def _kebab(name: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pulumi_is_told_the_stack_and_never_deploys_the_tags_of_the_file(page: Path) -> None:
+    for line in code(page):
+        for call in re.findall(r"\bpulumi ((?:config |stack )?[a-z]+)", line):
+            assert call != "up" or (page.stem == "README" and line == "pulumi up"), f"{page.name}: {line}"
+            assert call in ("up", "login", "stack init") or "--stack" in line, f"{page.name}: {line}"
+        if "make deploy" in line:
+            assert "IMAGE_TAG=" in line, f"{page.name}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         path, _, anchor = link.partition("#")
@@ -131,6 +141,8 @@ def test_shell_functions_of_the_readme_are_shell() -> None:
     checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert "saved() {" in script
+    for function in re.findall(r"`(redeploy|restore)`", "".join(page.read_text() for page in PAGES)):
+        assert f"{function}() {{" in script
 
 
 def test_an_incident_is_isolated_exported_notified_and_reported() -> None:
