@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rayline_infra.deploying.images import MADE_FROM
+from rayline_infra.deploying.images import MADE_FROM, TAG_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -125,6 +125,23 @@ def test_a_preview_comes_with_a_pull_request_and_gives_no_role_to_a_fork() -> No
     path = ROOT / ".github/workflows/preview.yml"
     assert set(triggers(path)) == {"pull_request"}
     assert "head.repo.full_name == github.repository" in read(path)["jobs"]["preview"]["if"]
+
+
+def test_a_preview_shows_the_images_that_a_deployment_would_set() -> None:
+    (job,) = read(ROOT / ".github/workflows/preview.yml")["jobs"].values()
+    previewing = job["steps"][-1]
+    assert set(re.findall(r'--config (\S+)="\$COMMIT"', previewing["run"])) == set(TAG_SETTINGS)
+
+
+def test_a_preview_comes_with_whatever_the_program_is_made_of() -> None:
+    paths = triggers(ROOT / ".github/workflows/preview.yml")["pull_request"]["paths"]
+    packages = {
+        match[1]
+        for path in (ROOT / "infra/rayline_infra").rglob("*.py")
+        for match in re.finditer(r"^(?:from|import) (rayline\w*)", path.read_text(), re.M)
+    }
+    assert packages == {"rayline", "rayline_infra", "rayline_training"}
+    assert {"infra/**", "training/**", "processor/rayline/**"} <= set(paths)
 
 
 def test_every_image_of_ours_is_scanned() -> None:
