@@ -24,7 +24,14 @@ from rayline_infra.policies.graph import Graph, Resource
 ROOT = Path(__file__).parents[2]
 ACCOUNTS = {"local": "123456789012", "dev": "111111111111", "prod": "222222222222"}
 #: In a pipeline's definition SageMaker's SDK writes "None" for no compression and for "do not skip", and nulls.
-WORDS = frozenset({"S3CompressionType", "SkipModelValidation", "PipelineExperimentConfig", "MlflowConfig"})
+WORDS = frozenset(
+    {
+        *("S3CompressionType", "SkipModelValidation", "PipelineExperimentConfig", "MlflowConfig"),
+        # Cost Explorer answers every member of an expression.
+        *(f"monitorSpecification.{each}" for each in ("And", "CostCategories", "Dimensions", "Not", "Or")),
+        "monitorSpecification.Tags.MatchOptions",
+    }
+)
 
 ELSEWHERE = (
     Elsewhere(r"arn:aws:iam::{account}:root", "the account itself, whose administrators key policies name"),

@@ -58,13 +58,13 @@ def missing_values(graph: Graph, words: frozenset[str] = frozenset()) -> list[st
     """Inputs that are None, unknown, or a placeholder.
 
     Args:
-        words: last parts of paths where nothing, or the word ``None``, is AWS's own.
+        words: ends of paths where nothing, or the word ``None``, is AWS's own.
     """
     found = []
     for resource in _custom(graph):
         for path, value in texts(resource.inputs):
             unknown = value is None or (isinstance(value, str) and UNKNOWN.search(value))
-            if unknown and path.rpartition(".")[2] not in words:
+            if unknown and not path.endswith(tuple(f".{word}" for word in words)):
                 found.append(f"{resource.name}{path} is {str(value)[:80]!r}")
     return found
 
