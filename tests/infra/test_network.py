@@ -13,6 +13,7 @@ from support.called_services import called_services, host_names, privatelink_nam
 from support.network_paths import SUBNET, reaches, route_target
 
 from rayline_infra.planning import plan
+from rayline_infra.planning.errors import ProgramError
 from rayline_infra.policies.graph import Graph, Resource
 from rayline_infra.policies.openings import openings
 
@@ -265,6 +266,12 @@ def test_rules_name_their_peers(graph: Graph) -> None:
         ("gateway gateway-balancer", 11112),
         ("load-balancer cloudfront", 443),
     }
+
+
+def test_a_region_in_which_nobody_could_reach_the_api_is_refused() -> None:
+    zones = '["eu-north-1a", "eu-north-1b"]'
+    with pytest.raises(ProgramError, match=r"aws:region is wrong: .*in eu-north-1; take one of .*us-west-2"):
+        planned("dev", ("aws:region", "eu-north-1"), ("rayline:availabilityZones", zones))
 
 
 def test_security_groups_declare_no_rules_inline(graph: Graph) -> None:

@@ -6,6 +6,7 @@ from typing import TypedDict, get_args
 import pulumi
 import pulumi_aws as aws
 
+from rayline.errors import ConfigurationError
 from rayline.names import EstateNames, SecurityGroupKind
 from rayline_infra.components.network.access_lists import ANYWHERE, HTTPS
 from rayline_infra.policies.endpoints import GatewayService
@@ -104,9 +105,9 @@ class SecurityGroups:
                 self._out(reader, service, HTTPS, {"prefix_list_id": gateways[service].prefix_list_id})
         self._between("load-balancer", "api", api_port)
         self._between("gateway-balancer", "gateway", dimse_port)
-        if prefix_list := CLOUDFRONT_PREFIX_LISTS.get(names.region):
-            # It weighs 55 of the 60 rules that a group may have (VPC guide, "AWS-managed prefix lists").
-            self._in("load-balancer", "cloudfront", HTTPS, {"prefix_list_id": prefix_list})
+        # It weighs 55 of the 60 rules that a group may have (VPC guide, "AWS-managed prefix lists").
+        cloudfront: Where = {"prefix_list_id": _cloudfront_prefix_list(names.region)}
+        self._in("load-balancer", "cloudfront", HTTPS, cloudfront)
         if network.nat_gateways:
             # Signing in makes the load balancer call the identity provider, which has no endpoint.
             self._out("load-balancer", "identity-provider", HTTPS, {"cidr_ipv4": ANYWHERE})
@@ -146,3 +147,12 @@ class SecurityGroups:
             tags={"Name": f"{kind}-from-{peer}"},
             opts=self._opts,
         )
+
+
+def _cloudfront_prefix_list(region: str) -> str:
+    if region not in CLOUDFRONT_PREFIX_LISTS:
+        raise ConfigurationError(
+            f"aws:region is wrong: CloudFront could not reach the API in {region}; take one of "
+            f"{', '.join(CLOUDFRONT_PREFIX_LISTS)}, or add that region's prefix list to security_groups.py"
+        )
+    return CLOUDFRONT_PREFIX_LISTS[region]
