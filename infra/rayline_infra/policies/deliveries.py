@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from rayline_infra.policies.graph import Graph, Resource
+from rayline_infra.policies.graph import Graph, Resource, account_of
 from rayline_infra.policies.holdings import BUCKET, QUEUE, TOPIC
 from rayline_infra.policies.identities import at
 
@@ -33,7 +33,7 @@ class Delivery:
 
 def deliveries(graph: Graph) -> Iterator[Delivery]:
     """Every delivery to a bucket, queue or topic of the graph."""
-    account = _account(graph)
+    account = account_of(graph)
     for delivery in (
         *_of_events(graph),
         *_of_alarms(graph),
@@ -119,7 +119,7 @@ def _of_access_logs(graph: Graph) -> Iterator[Delivery]:
             target = buckets.get(str(logs.get("bucket")))
             if target is not None and logs.get("enabled"):
                 prefix = f"{logs['prefix']}/" if logs.get("prefix") else ""
-                arn = f"arn:aws:s3:::{logs['bucket']}/{prefix}AWSLogs/{_account(graph)}/*"
+                arn = f"arn:aws:s3:::{logs['bucket']}/{prefix}AWSLogs/{account_of(graph)}/*"
                 service = "logdelivery.elasticloadbalancing.amazonaws.com"
                 context = {"aws:sourcearn": str(balancer.outputs["arn"])}
                 yield Delivery(balancer, target, service, "s3:PutObject", arn, context)
@@ -133,14 +133,14 @@ def _of_trails(graph: Graph) -> Iterator[Delivery]:
             source = {"aws:sourcearn": str(trail.outputs["arn"])}
             yield from _written(
                 trail, bucket, "cloudtrail.amazonaws.com", str(trail.inputs.get("s3KeyPrefix") or ""), source,
-                account=_account(graph), checks=("s3:GetBucketAcl",),
+                account=account_of(graph), checks=("s3:GetBucketAcl",),
             )  # fmt: skip
     for channel in graph.of_type("aws:cfg/deliveryChannel:DeliveryChannel"):
         bucket = buckets.get(str(channel.inputs["s3BucketName"]))
         if bucket is not None:
             yield from _written(
                 channel, bucket, "config.amazonaws.com", str(channel.inputs.get("s3KeyPrefix") or ""), {},
-                account=_account(graph), checks=("s3:GetBucketAcl", "s3:ListBucket"),
+                account=account_of(graph), checks=("s3:GetBucketAcl", "s3:ListBucket"),
             )  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _of_other_logs(graph: Graph) -> Iterator[Delivery]:
             prefix = arn.partition("/")[2]
             yield from _written(
                 log, place, "delivery.logs.amazonaws.com", prefix, {},
-                account=_account(graph), checks=("s3:GetBucketAcl",),
+                account=account_of(graph), checks=("s3:GetBucketAcl",),
             )  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def _of_log_deliveries(graph: Graph) -> Iterator[Delivery]:
             source = {"aws:sourcearn": sources.get(str(delivery.inputs["deliverySourceName"]), "")}
             yield from _written(
                 delivery, bucket, "delivery.logs.amazonaws.com", prefix, source,
-                account=_account(graph), checks=("s3:GetBucketAcl",),
+                account=account_of(graph), checks=("s3:GetBucketAcl",),
             )  # fmt: skip
 
 
@@ -234,11 +234,3 @@ def _by_arn(graph: Graph) -> dict[str, Resource]:
 
 def _buckets(graph: Graph) -> dict[str, Resource]:
     return {str(each.inputs["bucket"]): each for each in graph.of_type(BUCKET)}
-
-
-def _account(graph: Graph) -> str:
-    for resource in graph.resources:
-        arn = str(resource.outputs.get("arn", ""))
-        if arn.count(":") >= 5 and arn.split(":")[4]:
-            return arn.split(":")[4]
-    return ""

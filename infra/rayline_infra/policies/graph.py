@@ -66,3 +66,12 @@ class Graph:
             Resource(**{**each, "dependencies": tuple(each["dependencies"])}) for each in value["resources"]
         )
         return cls(stack=value["stack"], resources=resources, outputs=value["outputs"])
+
+
+def account_of(graph: Graph) -> str:
+    """The account that the graph's resources are in, as the first ARN that names one says; else empty."""
+    for resource in graph.resources:
+        arn = str(resource.outputs.get("arn", ""))
+        if arn.count(":") >= 5 and arn.split(":")[4]:
+            return arn.split(":")[4]
+    return ""

@@ -37,9 +37,7 @@ class Identity:
 
 def identities(graph: Graph) -> tuple[Identity, ...]:
     """Every role of the graph."""
-    return tuple(
-        Identity(role, tuple(_clauses(graph, str(role.inputs.get("name"))))) for role in graph.of_type(ROLE)
-    )
+    return tuple(Identity(role, tuple(_clauses(graph, role))) for role in graph.of_type(ROLE))
 
 
 def identity_of(graph: Graph, arn: str) -> Identity | None:
@@ -57,14 +55,21 @@ def identity_policies(graph: Graph) -> Iterator[tuple[Resource, tuple[Clause, ..
             yield role, read_policy(str(inline["policy"]))
 
 
-def _clauses(graph: Graph, role_name: str) -> Iterator[Clause]:
+def _clauses(graph: Graph, role: Resource) -> Iterator[Clause]:
+    role_name = str(role.inputs.get("name"))
+    for inline in role.inputs.get("inlinePolicies") or ():
+        yield from read_policy(str(inline["policy"]))
     for policy in graph.of_type(ROLE_POLICY):
         if policy.inputs.get("role") == role_name:
             yield from read_policy(str(policy.inputs["policy"]))
     documents = {policy.outputs.get("arn"): str(policy.inputs["policy"]) for policy in graph.of_type(POLICY)}
+    attached = [*(role.inputs.get("managedPolicyArns") or ())]
     for attachment in graph.of_type(ATTACHMENT):
-        if attachment.inputs.get("role") == role_name and attachment.inputs["policyArn"] in documents:
-            yield from read_policy(documents[attachment.inputs["policyArn"]])
+        if attachment.inputs.get("role") == role_name:
+            attached.append(attachment.inputs["policyArn"])
+    for arn in attached:
+        if arn in documents:
+            yield from read_policy(documents[arn])
 
 
 @dataclass(frozen=True)

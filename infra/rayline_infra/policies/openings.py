@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, Literal
 
 from rayline_infra.policies.graph import Graph, Resource
 
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
-INTERNET = frozenset({"0.0.0.0/0", "::/0"})
 Direction = Literal["ingress", "egress"]
+# A range of more addresses than any hospital has; two halves of the internet are the internet, too.
+_WIDEST = {4: 8, 6: 16}
 _RULES: Mapping[str, Direction] = {
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "ingress",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "egress",
@@ -35,12 +37,21 @@ class Opening:
     @property
     def to_the_internet(self) -> bool:
         """Whether any address may be on the other side."""
-        return bool(INTERNET & set(self.peers))
+        return any(is_internet(peer) for peer in self.peers)
 
     def __str__(self) -> str:
         first, last = self.ports
         ports = f"{first}" if first == last else f"{first}-{last}"
         return f"{self.direction} {self.protocol} {ports} {', '.join(self.peers) or 'nobody'}"
+
+
+def is_internet(destination: str) -> bool:
+    """Whether a CIDR block stands for any address, or nearly; of a group or a prefix list it does not."""
+    try:
+        network = ip_network(destination)
+    except ValueError:
+        return False
+    return network.prefixlen < _WIDEST[network.version]
 
 
 def openings(graph: Graph) -> Iterator[Opening]:

@@ -12,11 +12,13 @@ from support.small_graphs import (
     bucket_policy,
     datastore,
     deny,
+    edited,
     encryption,
     graph,
     key,
     key_arn,
     made,
+    policy,
     queue,
     role,
     role_arn,
@@ -82,6 +84,14 @@ def training(*statements: dict[str, Any], key_users: tuple[str, ...] = ()) -> Gr
         queue("events"),
         role("training", assumed_by("sagemaker.amazonaws.com")),
         role_policy("training", *statements),
+    )
+
+
+def with_inline(found: Graph, document: str) -> Graph:
+    """The graph with a policy within the role of training."""
+    inline = [{"name": "more", "policy": document}]
+    return edited(
+        found, "aws:iam/role:Role", "training-role", lambda inputs: inputs.update(inlinePolicies=inline)
     )
 
 
@@ -183,6 +193,20 @@ def cases() -> list[Case]:
         ),
         Case(
             "IAM-2",
+            "every bucket",
+            named,
+            policies(allow("s3:GetObject", ["arn:aws:s3:::*"])),
+            "processor-policy",
+        ),
+        Case(
+            "IAM-2",
+            "every table",
+            policies(allow("dynamodb:Query", [arn("dynamodb", "table/ledger/index/*")])),
+            policies(allow("dynamodb:Query", [arn("dynamodb", "table/*")])),
+            "processor-policy",
+        ),
+        Case(
+            "IAM-2",
             "all but one action",
             named,
             policies({"Sid": "Most", "Effect": "Allow", "NotAction": "iam:*", "Resource": [UPLOADS]}),
@@ -272,6 +296,20 @@ def cases() -> list[Case]:
         ),
         Case(
             "IAM-4",
+            "the account by its number",
+            people("arn:aws:iam::1:role/radiology-*"),
+            trust(Principal={"AWS": ACCOUNT}, Condition=None),
+            "processor-role",
+        ),
+        Case(
+            "IAM-4",
+            "a pattern of every role",
+            people("arn:aws:iam::1:role/radiology-*"),
+            people(f"arn:aws:iam::{ACCOUNT}:role/*"),
+            "processor-role",
+        ),
+        Case(
+            "IAM-4",
             "any repository",
             trust(
                 Principal={"Federated": "arn:aws:iam::1:oidc-provider/x"},
@@ -346,6 +384,13 @@ def cases() -> list[Case]:
             "training reads whatever has a bucket's name",
             training(),
             training(allow("s3:GetObject", ["arn:aws:s3:::b-*/*"])),
+            "training-role",
+        ),
+        Case(
+            "ZON-2",
+            "training reads originals by a policy within its role",
+            training(),
+            with_inline(training(), policy(allow("s3:GetObject", [UPLOADS]))),
             "training-role",
         ),
         Case(

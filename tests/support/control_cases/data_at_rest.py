@@ -118,6 +118,18 @@ NAMED = {"AWS": [f"arn:aws:iam::{ACCOUNT}:role/processor"]}
 LISTENER = "aws:lb/listener:Listener"
 
 
+def plain_denied(resource: str) -> dict[str, Any]:
+    return deny("s3:*", resource, principal="*", when=PLAIN_HTTP)
+
+
+def sent(whom: dict[str, Any]) -> Graph:
+    return graph(queue("events"), queue_policy("events", {**allow("sqs:SendMessage"), **whom}))
+
+
+def everyone(operator: str, account: str) -> dict[str, Any]:
+    return {"Principal": "*", "Condition": {operator: {"aws:PrincipalAccount": account}}}
+
+
 def listener(**inputs: Any) -> Graph:
     return graph(made(LISTENER, "https", inputs))
 
@@ -206,6 +218,13 @@ def cases() -> list[Case]:
             "logs-key",
         ),
         Case(
+            "ENC-3",
+            "everybody but one may use the key",
+            graph(key("logs", used_by(NAMED))),
+            graph(key("logs", {**allow("kms:Decrypt"), "NotPrincipal": NAMED})),
+            "logs-key",
+        ),
+        Case(
             "ENC-4",
             "the volume of a job within a condition has no key",
             pipeline(volume="k", output="k"),
@@ -235,6 +254,23 @@ def cases() -> list[Case]:
                 ),
             ),
             "uploads",
+        ),
+        Case(
+            "TLS-1",
+            "the denial names the bucket, and not its objects",
+            graph(bucket("uploads"), bucket_policy("uploads", plain_denied("arn:aws:s3:::b-uploads*"))),
+            graph(bucket("uploads"), bucket_policy("uploads", plain_denied("arn:aws:s3:::b-uploads"))),
+            "uploads",
+        ),
+        Case(
+            "TLS-1",
+            "the denial forgets who reads",
+            TLS_QUEUE,
+            graph(
+                queue("events"),
+                queue_policy("events", deny("sqs:SendMessage", principal="*", when=PLAIN_HTTP)),
+            ),
+            "events",
         ),
         Case(
             "TLS-1",
@@ -359,6 +395,16 @@ def cases() -> list[Case]:
                 queue("events"), queue_policy("events", allow("sqs:SendMessage", principal={"AWS": ["*"]}))
             ),
             "events",
+        ),
+        *(
+            Case("PUB-3", why, sent({"Principal": NAMED}), sent(statement), "events")
+            for why, statement in (
+                ("another account may send", {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}),
+                ("everybody but one may send", {"NotPrincipal": NAMED}),
+                ("everyone of another account may send", everyone("StringEquals", "999999999999")),
+                ("everyone of all accounts but one may send", everyone("StringNotEquals", ACCOUNT)),
+                ("everyone of any account may send", everyone("StringLike", "*")),
+            )
         ),
         Case(
             "PUB-4",

@@ -59,7 +59,11 @@ def association(kind: str, subnet: str) -> Resource:
 
 
 def routed(**target: str) -> Graph:
-    route = {"routeTableId": "rtb-private", "destinationCidrBlock": "0.0.0.0/0", **target}
+    return way_out(destinationCidrBlock="0.0.0.0/0", **target)
+
+
+def way_out(**inputs: str) -> Graph:
+    route = {"routeTableId": "rtb-private", **inputs}
     return graph(
         *service().resources,
         association("private", "subnet-private"),
@@ -115,6 +119,13 @@ def cases() -> list[Case]:
             inline(cidrBlocks=["0.0.0.0/0"]),
             "group",
         ),
+        Case(
+            "NET-1",
+            "half of the internet",
+            inside,
+            rule(INGRESS, "sg-tasks", cidrIpv4="128.0.0.0/1"),
+            "rule",
+        ),
         Case("NET-2", "a rule of nobody", inside, rule(INGRESS, "sg-tasks"), "rule"),
         Case(
             "NET-2",
@@ -154,6 +165,28 @@ def cases() -> list[Case]:
             "a route to the internet gateway",
             routed(natGatewayId="nat-1"),
             routed(gatewayId="igw-1"),
+            "private",
+        ),
+        *(
+            Case("NET-5", f"a route {why}", routed(natGatewayId="nat-1"), way_out(**route), "private")
+            for why, route in (
+                ("of IPv6", {"destinationIpv6CidrBlock": "::/0", "egressOnlyGatewayId": "eigw-1"}),
+                ("to half of the internet", {"destinationCidrBlock": "0.0.0.0/1", "gatewayId": "igw-1"}),
+            )
+        ),
+        Case(
+            "NET-5",
+            "a route within the table",
+            routed(natGatewayId="nat-1"),
+            graph(
+                *routed(natGatewayId="nat-1").resources,
+                made(
+                    "aws:ec2/routeTable:RouteTable",
+                    "table",
+                    {"routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}]},
+                    identity="rtb-private",
+                ),
+            ),
             "private",
         ),
         Case(

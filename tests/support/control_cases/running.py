@@ -46,15 +46,34 @@ def environment(name: str, value: str) -> Graph:
     return container(environment=[{"name": name, "value": value}])
 
 
+COMPLETE = {"enableLogFileValidation": True, "isMultiRegionTrail": True}
+
+
 def trail(**inputs: Any) -> Graph:
     selector = {"dataResources": [{"type": "AWS::S3::Object", "values": ["arn:aws:s3"]}]}
-    settings = {
-        "enableLogFileValidation": True,
-        "isMultiRegionTrail": True,
-        "eventSelectors": [selector],
-        **inputs,
-    }
+    settings = {**COMPLETE, "eventSelectors": [selector], **inputs}
     return graph(made(TRAIL, "trail", settings), bucket("uploads"))
+
+
+def selecting(**fields: str) -> dict[str, Any]:
+    """An advanced event selector; ``resources_type`` and ``resources_ARN`` stand for names with a dot."""
+    named = {name.replace("_", "."): value for name, value in fields.items()}
+    return {
+        "fieldSelectors": [
+            {"field": name, "startsWiths" if name == "resources.ARN" else "equals": [value]}
+            for name, value in named.items()
+        ]
+    }
+
+
+MANAGEMENT = selecting(eventCategory="Management")
+OBJECTS = selecting(eventCategory="Data", resources_type="AWS::S3::Object", resources_ARN="arn:aws:s3:::b-")
+IMAGES = selecting(eventCategory="Data", resources_type="AWS::MedicalImaging::Datastore")
+
+
+def selected(*selectors: dict[str, Any]) -> Graph:
+    found = trail(eventSelectors=None, advancedEventSelectors=list(selectors))
+    return graph(*found.resources, datastore())
 
 
 OTHER = {"dataResources": [{"type": "AWS::S3::Object", "values": ["arn:aws:s3:::b-models/"]}]}
@@ -101,10 +120,11 @@ def provider(tags: dict[str, str]) -> Graph:
     return graph(made("pulumi:providers:aws", "aws", {"defaultTags": json.dumps({"tags": tags})}))
 
 
-def guards(*, detector: bool) -> Graph:
+def guards(*, detector: bool = True, recording: bool = True) -> Graph:
     return graph(
         made("aws:guardduty/detector:Detector", "detector", {"enable": detector}),
         made("aws:cfg/recorder:Recorder", "recorder"),
+        made("aws:cfg/recorderStatus:RecorderStatus", "recording", {"isEnabled": recording}),
         made("aws:accessanalyzer/analyzer:Analyzer", "analyzer"),
     )
 
@@ -196,6 +216,38 @@ def cases() -> list[Case]:
         Case(
             "LOG-2", "a trail of another bucket's objects", trail(), trail(eventSelectors=[OTHER]), "uploads"
         ),
+        Case(
+            "LOG-2",
+            "a trail is switched off",
+            trail(),
+            graph(*trail().resources, made(TRAIL, "second", {**COMPLETE, "enableLogging": False})),
+            "second",
+        ),
+        Case(
+            "LOG-2",
+            "nobody records what manages resources",
+            selected(MANAGEMENT, OBJECTS, IMAGES),
+            selected(OBJECTS, IMAGES),
+            "trail of management",
+        ),
+        Case(
+            "LOG-2",
+            "nobody records who reads images",
+            selected(MANAGEMENT, OBJECTS, IMAGES),
+            selected(MANAGEMENT, OBJECTS),
+            "datastore",
+        ),
+        Case(
+            "LOG-2",
+            "only writes are recorded",
+            selected(MANAGEMENT, OBJECTS, IMAGES),
+            selected(
+                MANAGEMENT,
+                selecting(eventCategory="Data", resources_type="AWS::S3::Object", readOnly="false"),
+                IMAGES,
+            ),
+            "uploads",
+        ),
         Case("LOG-3", "accepted traffic only", watched("ALL"), watched("ACCEPT"), "vpc"),
         Case("LOG-3", "no flow log", watched("ALL"), graph(made(VPC, "vpc", identity="vpc-1")), "vpc"),
         Case("LOG-4", "the cluster is not watched", cluster("enhanced"), cluster("disabled"), "cluster"),
@@ -221,7 +273,8 @@ def cases() -> list[Case]:
             container(logConfiguration={"options": {"awslogs-group": "/other"}}),
             "task",
         ),
-        Case("LOG-6", "the detector is off", guards(detector=True), guards(detector=False), "detector"),
+        Case("LOG-6", "the detector is off", guards(), guards(detector=False), "detector"),
+        Case("LOG-6", "the recorder is not started", guards(), guards(recording=False), "recorder"),
         Case(
             "LOG-6",
             "the account's own is another's to show",
@@ -229,7 +282,7 @@ def cases() -> list[Case]:
             accounts("create"),
             "GuardDuty",
         ),
-        Case("LOG-6", "nobody watches", guards(detector=True), graph(), "AWS Config"),
+        Case("LOG-6", "nobody watches", guards(), graph(), "AWS Config"),
         Case("LOG-7", "an alarm without an action", alarm(), alarm(alarmActions=[]), "gaps"),
         Case("LOG-7", "an alarm that is switched off", alarm(), alarm(actionsEnabled=False), "gaps"),
         Case(
@@ -244,6 +297,13 @@ def cases() -> list[Case]:
             "a composite of another alarm",
             composed('ALARM("gaps")'),
             composed('ALARM("other")'),
+            "gaps",
+        ),
+        Case(
+            "LOG-7",
+            "an alarm that only silences another",
+            composed('ALARM("gaps")'),
+            composed('ALARM("other") AND NOT ALARM("gaps")'),
             "gaps",
         ),
         Case(

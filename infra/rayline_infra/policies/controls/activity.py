@@ -1,24 +1,31 @@
 """Who did what is on record, and somebody is told of what should not have happened."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rayline.names import IDENTIFIED_BUCKETS
-from rayline_infra.policies.controls.control import Control, Observation, judged
+from rayline_infra.policies.controls.control import Control, Observation, absent, judged
 from rayline_infra.policies.controls.encryption import BALANCER, BUCKET_LOGGING, log_targets
 from rayline_infra.policies.controls.retention import TRAIL, left_to_the_account
 from rayline_infra.policies.graph import Graph, Resource
-from rayline_infra.policies.holdings import BUCKET, TOPIC, bucket_part
+from rayline_infra.policies.holdings import BUCKET, TOPIC, bucket_part, datastores
 from rayline_infra.policies.identities import at
 from rayline_infra.policies.patterns import covers
 from rayline_infra.policies.task_containers import containers
 
 S3_OBJECT = "AWS::S3::Object"
+IMAGES = "AWS::MedicalImaging::Datastore"
+# An alarm that a rule waits for; one that only silences it, by NOT, is told to nobody.
+RINGING = re.compile(r"(?<!NOT )ALARM\(\"?([^\")]+)\"?\)")
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 COMPOSITE = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
+RECORDER = "aws:cfg/recorder:Recorder"
 # type: (the service, the setting that says whether the account has one already)
 ACCOUNT_WIDE: Mapping[str, tuple[str, str]] = {
     "aws:guardduty/detector:Detector": ("GuardDuty", "guardDuty"),
-    "aws:cfg/recorder:Recorder": ("AWS Config", "config"),
+    RECORDER: ("AWS Config", "config"),
     "aws:accessanalyzer/analyzer:Analyzer": ("IAM Access Analyzer", "accessAnalyzer"),
 }
 
@@ -44,21 +51,49 @@ def buckets_are_logged(graph: Graph) -> Iterator[Observation]:
             yield judged(bucket, seen, f"no access logs; data events of a trail: {seen}")
 
 
-def _trailed(graph: Graph) -> tuple[str, ...]:
-    """Patterns of the objects whose reads and writes a trail records."""
+def _trailed(graph: Graph, kind: str = S3_OBJECT) -> tuple[str, ...]:
+    """Patterns of the objects, or others of a kind, of which a trail records every read and every write."""
     found: list[str] = []
-    for trail in graph.of_type(TRAIL):
+    for trail in _live_trails(graph):
         for selector in trail.inputs.get("eventSelectors") or ():
-            for each in selector.get("dataResources") or ():
-                if each.get("type") == S3_OBJECT:
+            for each in selector.get("dataResources") or () if _reads_and_writes(selector) else ():
+                if each.get("type") == kind:
                     # "arn:aws:s3" stands for every bucket of the account (CloudTrail, DataResource).
                     found += ["*" if value == "arn:aws:s3" else f"{value}*" for value in each["values"]]
-        for selector in trail.inputs.get("advancedEventSelectors") or ():
-            fields = {each["field"]: each for each in selector.get("fieldSelectors") or ()}
-            if S3_OBJECT in (fields.get("resources.type") or {}).get("equals", ()):
+        for fields in _advanced(trail):
+            # Any other field leaves something out.
+            if set(fields) - {"eventCategory", "resources.type", "resources.ARN"}:
+                continue
+            if kind in (fields.get("resources.type") or {}).get("equals", ()):
                 named = fields.get("resources.ARN")
                 found += [f"{value}*" for value in named.get("startsWiths", ())] if named else ["*"]
     return tuple(found)
+
+
+def _live_trails(graph: Graph) -> list[Resource]:
+    return [each for each in graph.of_type(TRAIL) if each.inputs.get("enableLogging") is not False]
+
+
+def _reads_and_writes(selector: Mapping[str, Any]) -> bool:
+    return bool(selector.get("readWriteType", "All") == "All")
+
+
+def _advanced(trail: Resource) -> Iterator[dict[str, Mapping[str, Any]]]:
+    for selector in trail.inputs.get("advancedEventSelectors") or ():
+        yield {each["field"]: each for each in selector.get("fieldSelectors") or ()}
+
+
+def _records_management(trail: Resource) -> bool:
+    """Whether a trail records every call that manages resources, as one without selectors does."""
+    if trail.inputs.get("advancedEventSelectors"):
+        return any(
+            set(fields) == {"eventCategory"} and "Management" in fields["eventCategory"].get("equals", ())
+            for fields in _advanced(trail)
+        )
+    selectors = trail.inputs.get("eventSelectors") or ()
+    return not selectors or any(
+        each.get("includeManagementEvents", True) and _reads_and_writes(each) for each in selectors
+    )
 
 
 def trails_are_complete(graph: Graph) -> Iterator[Observation]:
@@ -71,6 +106,7 @@ def trails_are_complete(graph: Graph) -> Iterator[Observation]:
         lacking = [
             name
             for name, there in {
+                "enableLogging": inputs.get("enableLogging") is not False,
                 "enableLogFileValidation": inputs.get("enableLogFileValidation") is True,
                 "isMultiRegionTrail": inputs.get("isMultiRegionTrail") is True,
                 "includeGlobalServiceEvents": inputs.get("includeGlobalServiceEvents", True) is True,
@@ -80,11 +116,21 @@ def trails_are_complete(graph: Graph) -> Iterator[Observation]:
         yield judged(
             trail, not lacking, f"lacks {', '.join(lacking)}" if lacking else "complete and validated"
         )
+    managing = [each for each in _live_trails(graph) if _records_management(each)]
+    if managing:
+        yield judged(managing[0], True, "records every call that manages resources")
+    elif trails:
+        yield absent("trail of management", "no trail records every call that manages resources")
     identified = [bucket for bucket in graph.of_type(BUCKET) if bucket.name in IDENTIFIED_BUCKETS]
     trailed = _trailed(graph)
     for bucket in identified if trails else ():
         seen = any(covers(pattern, f"{bucket.outputs['arn']}/*") for pattern in trailed)
         yield judged(bucket, seen, f"reads and writes of its objects are recorded: {seen}")
+    images = _trailed(graph, IMAGES)
+    for store in datastores(graph) if trails else ():
+        arn = str(json.loads(str(store.outputs["properties"]))["DatastoreArn"])
+        seen = any(covers(pattern, arn) for pattern in images)
+        yield judged(store, seen, f"reads and writes of its images are recorded: {seen}")
 
 
 def networks_are_logged(graph: Graph) -> Iterator[Observation]:
@@ -142,17 +188,23 @@ def account_is_watched(graph: Graph) -> Iterator[Observation]:
             yield left_to_the_account(graph, name, setting)
         for resource in found:
             on = resource.inputs.get("enable", True) is not False
+            if resource.type == RECORDER:
+                # A recorder records nothing before it is started, which is a resource of its own.
+                states = graph.of_type("aws:cfg/recorderStatus:RecorderStatus")
+                on = any(each.inputs.get("isEnabled") is True for each in states)
             yield judged(resource, on, f"{name} is on: {on}")
 
 
 def alarms_reach_somebody(graph: Graph) -> Iterator[Observation]:
     """Every alarm tells a topic, by itself or through an alarm that is composed of it."""
     topics = {str(each.outputs["arn"]) for each in graph.of_type(TOPIC)}
-    rules = " ".join(str(each.inputs["alarmRule"]) for each in graph.of_type(COMPOSITE))
+    ringing = {
+        name for each in graph.of_type(COMPOSITE) for name in RINGING.findall(str(each.inputs["alarmRule"]))
+    }
     for alarm in (*graph.of_type(ALARM), *graph.of_type(COMPOSITE)):
         name = str(alarm.inputs.get("name") or alarm.inputs.get("alarmName"))
         told = [str(each) for each in alarm.inputs.get("alarmActions", [])]
-        composed = f'"{name}"' in rules or f"({name})" in rules
+        composed = name in ringing
         reaches = any(each in topics for each in told) or composed
         off = alarm.inputs.get("actionsEnabled", True) is False
         setting = f"alarmActions = {', '.join(told) or 'none'}" + (

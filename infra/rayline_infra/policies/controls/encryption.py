@@ -88,7 +88,7 @@ def keys_are_kept(graph: Graph) -> Iterator[Observation]:
 def _opens(clause: Clause, kind: str, name: str, *, account: str) -> bool:
     if not clause.allows:
         return False
-    if EVERYONE in (kind, name):
+    if clause.inverted or EVERYONE in (kind, name):
         return True
     if kind != "AWS":
         return False

@@ -1,5 +1,6 @@
 """Roles may do what they need, and be assumed by whom they are for."""
 
+import re
 from collections.abc import Iterator
 
 from rayline_infra.policies.actions import actions_of
@@ -7,13 +8,15 @@ from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.graph import Graph, Resource
 from rayline_infra.policies.holdings import KEY, POLICY_OF, REPOSITORY, SECRET, door_clauses
 from rayline_infra.policies.identities import ATTACHMENT, ROLE, identities, identity_policies
-from rayline_infra.policies.patterns import overlaps
+from rayline_infra.policies.patterns import covers, overlaps
 from rayline_infra.policies.statements import EVERYONE, Clause, read_policy
 
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 # AWS documents the trust of these without a source condition, which may be there all the same: "Setting up permissions
 # for live replication" (S3), "Sending events to CloudWatch Logs" (CloudTrail).
 GUARD_OPTIONAL = frozenset({"s3.amazonaws.com", "cloudtrail.amazonaws.com"})
+# All of a service, or all of a kind; EC2 makes up the ids of its own.
+EVERY_ONE_OF = re.compile(r"arn:aws:([^:]*:[^:]*:[^:]*:\*.*|(?!ec2:|s3:)[^:]*:[^:]*:[^:]*:[a-z-]+[/:]\*)")
 # AWS managed policies that a service needs as they are, and that grant nothing to a person.
 MANAGED = frozenset({
     # AWS Config developer guide, "Permissions for the IAM role assigned to AWS Config"
@@ -44,6 +47,13 @@ def no_wildcard_resources(graph: Graph) -> Iterator[Observation]:
             if clause.allows and "*" in clause.resources
             for action in clause.actions
             if any(each.resources for each in actions_of(action))
+        ]
+        wide += [
+            f"{clause.sid} allows {', '.join(clause.actions)} on all of {arn}"
+            for clause in clauses
+            if clause.allows
+            for arn in clause.resources
+            if EVERY_ONE_OF.fullmatch(arn)
         ]
         wide += [f"{clause.sid} grants by NotAction or NotResource" for clause in clauses
                  if clause.allows and clause.inverted]  # fmt: skip
@@ -127,9 +137,9 @@ def _loose(clause: Clause, account: str) -> Iterator[str]:
                 yield f"any identity of {name} may assume it"
         elif kind == "AWS" and f"::{account}:" not in name and name != account:
             yield f"{name} is not of this account"
-        elif kind == "AWS" and name.endswith(":root"):
+        elif kind == "AWS" and (name.endswith(":root") or name == account):
             patterns = clause.values_of("aws:PrincipalArn")
-            if not patterns or any(pattern in ("*", f"arn:aws:iam::{account}:*") for pattern in patterns):
+            if not patterns or any(covers(pattern, f"arn:aws:iam::{account}:role/*") for pattern in patterns):
                 yield "every principal of the account may assume it"
 
 

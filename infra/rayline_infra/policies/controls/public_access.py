@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rayline_infra.policies.controls.control import Control, Observation, judged
-from rayline_infra.policies.graph import Graph
+from rayline_infra.policies.graph import Graph, account_of
 from rayline_infra.policies.holdings import BUCKET, POLICY_OF, bucket_part, door_clauses
 from rayline_infra.policies.statements import EVERYONE, Clause
 
@@ -15,6 +15,7 @@ NARROWING = frozenset({
     "aws:sourceaccount", "aws:sourcearn", "aws:principalaccount", "aws:principalorgid", "aws:sourcevpce",
     "aws:sourcevpc",
 })  # fmt: skip
+ACCOUNTS = frozenset({"aws:sourceaccount", "aws:principalaccount"})
 
 
 def buckets_block_the_public(graph: Graph) -> Iterator[Observation]:
@@ -34,20 +35,37 @@ def buckets_have_no_acls(graph: Graph) -> Iterator[Observation]:
 
 
 def doors_are_not_open(graph: Graph) -> Iterator[Observation]:
-    """No resource policy lets everyone in without a condition that narrows it to one's own."""
+    """No resource policy lets in another account, or everyone without a condition that narrows it to one's own."""
+    account = account_of(graph)
     for resource in graph.resources:
         if resource.type in POLICY_OF:
-            open_clauses = [each.sid for each in door_clauses(graph, resource) if _open(each)]
+            open_clauses = [each.sid for each in door_clauses(graph, resource) if _open(each, account)]
             setting = (
-                f"everyone is let in by {', '.join(open_clauses)}" if open_clauses else "names its principals"
+                f"others are let in by {', '.join(open_clauses)}" if open_clauses else "names its principals"
             )
             yield judged(resource, not open_clauses, setting)
 
 
-def _open(clause: Clause) -> bool:
-    everyone = any(EVERYONE in principal for principal in clause.principals)
-    narrowed = any(key.lower() in NARROWING for _, key, _ in clause.conditions)
-    return clause.allows and everyone and not narrowed
+def _open(clause: Clause, account: str) -> bool:
+    if not clause.allows:
+        return False
+    if clause.inverted:
+        # Whoever is not named is let in.
+        return True
+    if any(EVERYONE in principal for principal in clause.principals):
+        return not any(_narrows(*condition, account) for condition in clause.conditions)
+    # Before a first deployment no ARN is known, and so no account.
+    return bool(account) and any(
+        kind == "AWS" and f"::{account}:" not in name and name != account for kind, name in clause.principals
+    )
+
+
+def _narrows(operator: str, key: str, accepted: tuple[str, ...], account: str) -> bool:
+    if "Not" in operator or operator.endswith("IfExists") or EVERYONE in accepted:
+        return False
+    if key.lower() in ACCOUNTS:
+        return not account or set(accepted) == {account}
+    return key.lower() in NARROWING
 
 
 def notebooks_and_endpoints_stay_inside(graph: Graph) -> Iterator[Observation]:

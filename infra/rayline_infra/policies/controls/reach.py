@@ -6,7 +6,7 @@ from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.controls.encryption import BALANCER
 from rayline_infra.policies.graph import Graph, Resource
 from rayline_infra.policies.identities import at
-from rayline_infra.policies.openings import INTERNET, Opening, openings
+from rayline_infra.policies.openings import Opening, is_internet, openings
 from rayline_infra.policies.statements import EVERYONE, Clause, read_policy
 
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
@@ -18,6 +18,8 @@ GATEWAY = "aws:ec2/internetGateway:InternetGateway"
 NAT = "aws:ec2/natGateway:NatGateway"
 SERVICE = "aws:ecs/service:Service"
 DEFAULT_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
+WAYS = ("natGatewayId", "gatewayId", "egressOnlyGatewayId", "transitGatewayId", "networkInterfaceId")
+DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "cidrBlock", "ipv6CidrBlock")
 DOOR_PORTS = {(443, 443), (80, 80)}
 
 
@@ -119,15 +121,20 @@ def the_way_out_is_closed(graph: Graph) -> Iterator[Observation]:
     }
     nats = {nat.id for nat in graph.of_type(NAT)}
     for identity in sorted(_compute_subnets(graph) & set(subnets)):
-        ways = [
-            (str(route.inputs.get("natGatewayId") or route.inputs.get("gatewayId") or ""), destination)
-            for route in graph.of_type(ROUTE)
-            if str(route.inputs["routeTableId"]) == tables.get(identity)
-            and (destination := str(route.inputs.get("destinationCidrBlock", ""))) in INTERNET
-        ]
+        ways = [way for way in _ways(graph, tables.get(identity, "")) if is_internet(way[1])]
         fine = identity in tables and all(target in nats for target, _ in ways)
         setting = ", ".join(f"{destination} → {target}" for target, destination in ways) or "no route out"
         yield judged(subnets[identity], fine, setting if identity in tables else "the VPC's main route table")
+
+
+def _ways(graph: Graph, table: str) -> Iterator[tuple[str, str]]:
+    """Where the routes of a table lead, and for which addresses."""
+    routes = [each.inputs for each in graph.of_type(ROUTE) if str(each.inputs["routeTableId"]) == table]
+    for each in graph.of_type(ROUTE_TABLE):
+        routes += each.inputs.get("routes") or () if each.id == table else ()
+    for route in routes:
+        target = next((str(route[name]) for name in WAYS if route.get(name)), "elsewhere")
+        yield from ((target, str(route[name])) for name in DESTINATIONS if route.get(name))
 
 
 def _compute_subnets(graph: Graph) -> set[str]:

@@ -1,6 +1,6 @@
 """Nothing travels without TLS."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.graph import Graph, Resource
@@ -10,6 +10,12 @@ from rayline_infra.policies.statements import EVERYONE, Clause
 
 LISTENER = "aws:lb/listener:Listener"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+# What is asked of each, and of what below it.
+TAKEN: Mapping[str, Mapping[str, str]] = {
+    BUCKET: {"s3:GetObject": "/*", "s3:PutObject": "/*", "s3:ListBucket": ""},
+    QUEUE: {"sqs:SendMessage": "", "sqs:ReceiveMessage": ""},
+    TOPIC: {"sns:Publish": ""},
+}
 # TLS 1.2 and 1.3 only (ELB user guide, "Security policies"); the FIPS ones are of the same families.
 SAFE_POLICIES = ("ELBSecurityPolicy-TLS13-1-2-", "ELBSecurityPolicy-TLS13-1-3-", "ELBSecurityPolicy-FS-1-2-")
 
@@ -17,16 +23,32 @@ SAFE_POLICIES = ("ELBSecurityPolicy-TLS13-1-2-", "ELBSecurityPolicy-TLS13-1-3-",
 def plain_http_is_denied(graph: Graph) -> Iterator[Observation]:
     """The policies of buckets, queues and topics deny whatever comes without TLS."""
     for resource in graph.resources:
-        if resource.type in (BUCKET, QUEUE, TOPIC):
-            denials = [each for each in door_clauses(graph, resource) if _denies_plain_http(each)]
-            setting = "aws:SecureTransport = false is denied" if denials else "requests without TLS are taken"
-            yield judged(resource, bool(denials), setting)
+        if resource.type in TAKEN:
+            denied = _denied_plain(graph, resource)
+            setting = "aws:SecureTransport = false is denied" if denied else "requests without TLS are taken"
+            yield judged(resource, denied, setting)
+
+
+def _denied_plain(graph: Graph, resource: Resource) -> bool:
+    denials = [each for each in door_clauses(graph, resource) if _denies_plain_http(each)]
+    return all(
+        any(
+            each.has_action(action) and each.has_resource(f"{resource.outputs['arn']}{below}")
+            for each in denials
+        )
+        for action, below in TAKEN[resource.type].items()
+    )
 
 
 def _denies_plain_http(clause: Clause) -> bool:
     everyone = (EVERYONE, EVERYONE) in clause.principals or ("AWS", EVERYONE) in clause.principals
     conditions = {(operator, key, values) for operator, key, values in clause.conditions}
-    return not clause.allows and everyone and conditions == {("Bool", "aws:SecureTransport", ("false",))}
+    return (
+        not clause.allows
+        and not clause.inverted
+        and everyone
+        and conditions == {("Bool", "aws:SecureTransport", ("false",))}
+    )
 
 
 def listeners_speak_tls(graph: Graph) -> Iterator[Observation]:
