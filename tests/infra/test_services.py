@@ -271,9 +271,9 @@ def desired(policy: Resource, *, waiting: float, tasks: float) -> int:
     configuration = policy.inputs["targetTrackingScalingPolicyConfiguration"]
     metrics = {each["id"]: each for each in configuration["customizedMetricSpecification"]["metrics"]}
     expression = metrics["backlog"]["expression"]
-    # CloudWatch's FILL and IF on single values.
-    backlog = eval(expression, {"FILL": lambda value, _: value, "IF": lambda c, a, b: a if c else b,
-                                "waiting": waiting, "tasks": tasks})  # fmt: skip
+    # CloudWatch's IF on single values.
+    names = {"IF": lambda c, a, b: a if c else b, "waiting": waiting, "tasks": tasks}
+    backlog = eval(expression, names)
     return math.ceil(max(tasks, 1) * backlog / configuration["targetValue"])
 
 
@@ -284,6 +284,17 @@ def test_the_processor_grows_with_its_backlog(graph_of: Callable[[str], Graph]) 
     assert desired(policy, waiting=0, tasks=4) == 0
     # With no task running there is still somebody to count for.
     assert desired(policy, waiting=400, tasks=0) == 2
+
+
+def test_a_number_that_comes_late_is_not_made_up(graph_of: Callable[[str], Graph]) -> None:
+    # Target tracking's alarm wants each of three minutes above the target; the newest would always be a filled zero.
+    configuration = (
+        graph_of("prod")
+        .named(SCALING, "processor-backlog")
+        .inputs["targetTrackingScalingPolicyConfiguration"]
+    )
+    metrics = configuration["customizedMetricSpecification"]["metrics"]
+    assert [each["id"] for each in metrics if "FILL" in each.get("expression", "")] == []
 
 
 def test_the_backlog_is_that_of_the_stacks_queue_and_service(graph: Graph) -> None:

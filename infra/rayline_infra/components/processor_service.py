@@ -14,8 +14,9 @@ from rayline_infra.settings import ProcessorSettings
 # A new task takes a minute to start; a backlog that is gone may come back with the next study.
 GROW_SECONDS = 60
 SHRINK_SECONDS = 300
-# Container Insights tells the number of tasks, and nothing while there is none.
-BACKLOG_PER_TASK = "FILL(waiting, 0) / IF(FILL(tasks, 0) > 0, FILL(tasks, 0), 1)"
+# Without FILL: each number comes a minute or two late, and the newest would always be the filled one; of a backlog that
+# reads 0 the alarm, three minutes out of three, would never hear (CloudWatch user guide, "Using metric math", FILL).
+BACKLOG_PER_TASK = "waiting / IF(tasks > 0, tasks, 1)"
 
 
 @dataclass(frozen=True)
