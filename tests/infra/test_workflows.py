@@ -70,6 +70,16 @@ def test_a_deployment_waits_for_its_environment_and_is_alone(name: str) -> None:
     assert document["concurrency"]["cancel-in-progress"] is False
 
 
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_role_of_a_deployment_lasts_as_long_as_its_job(name: str) -> None:
+    job = read(ROOT / ".github/workflows" / name)["jobs"]["deploy"]
+    (taking,) = (step["with"] for step in job["steps"] if "role-to-assume" in step.get("with", {}))
+    assert taking["role-duration-seconds"] >= 60 * job["timeout-minutes"]
+    # The role has to allow that.
+    prepared = (ROOT / "docs/account-preparation.md").read_text()
+    assert f"--max-session-duration {taking['role-duration-seconds']}" in prepared
+
+
 def test_development_waits_for_the_tests_of_the_commit_that_it_deploys() -> None:
     path = ROOT / ".github/workflows/deploy-dev.yml"
     tests = read(ROOT / ".github/workflows/test.yml")["name"]
