@@ -1,5 +1,6 @@
 """Cases of network reach."""
 
+import json
 from typing import Any
 
 from support.control_case import Case
@@ -69,6 +70,14 @@ def way_out(**inputs: str) -> Graph:
         association("private", "subnet-private"),
         made("aws:ec2/route:Route", "way-out", route),
     )
+
+
+def jobs(**arguments: Any) -> Graph:
+    steps = [{"Name": "Train", "Type": "Training", "Arguments": arguments}]
+    pipeline = made(
+        "aws:sagemaker/pipeline:Pipeline", "pipeline", {"pipelineDefinition": json.dumps({"Steps": steps})}
+    )
+    return graph(*service().resources, pipeline)
 
 
 def endpoint(*statements: dict[str, Any]) -> Graph:
@@ -152,12 +161,33 @@ def cases() -> list[Case]:
         Case(
             "NET-3", "a task is in a public subnet", service(), service(subnet="subnet-public"), "processor"
         ),
+        Case(
+            "NET-3",
+            "a job runs in SageMaker's own network",
+            jobs(VpcConfig={"Subnets": ["subnet-private"]}),
+            jobs(),
+            "pipeline",
+        ),
+        Case(
+            "NET-3",
+            "a job is in a public subnet",
+            jobs(NetworkConfig={"VpcConfig": {"Subnets": ["subnet-private"]}}),
+            jobs(NetworkConfig={"VpcConfig": {"Subnets": ["subnet-private", "subnet-public"]}}),
+            "pipeline",
+        ),
         Case("NET-4", "the endpoint has no policy", endpoint(ONLY_OURS), endpoint(), "s3"),
         Case(
             "NET-4",
             "the endpoint lets everything through",
             endpoint(ONLY_OURS),
             endpoint(allow("*", principal="*")),
+            "s3",
+        ),
+        Case(
+            "NET-4",
+            "the endpoint lets everything through that speaks TLS",
+            endpoint(ONLY_OURS),
+            endpoint(allow("*", principal="*", when={"Bool": {"aws:SecureTransport": "true"}})),
             "s3",
         ),
         Case(

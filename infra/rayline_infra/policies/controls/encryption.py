@@ -104,19 +104,20 @@ def jobs_are_encrypted(graph: Graph) -> Iterator[Observation]:
     for pipeline in graph.of_type("aws:sagemaker/pipeline:Pipeline"):
         definition = json.loads(str(pipeline.inputs["pipelineDefinition"]))
         defaults = {each["Name"]: each.get("DefaultValue") for each in definition.get("Parameters", [])}
-        steps = list(_steps(definition["Steps"]))
+        steps = list(job_steps(definition["Steps"]))
         wrong = [f"{step['Name']} has no {path}" for step in steps for path in _unencrypted(step, defaults)]
         named = ", ".join(step["Name"] for step in steps)
         yield judged(pipeline, not wrong, "; ".join(wrong) or f"volumes and outputs of {named} are encrypted")
 
 
-def _steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def job_steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The steps of a pipeline that run a job, those within conditions too."""
     for step in steps:
         arguments = step.get("Arguments", {})
         if step["Type"] in ("Training", "Processing"):
             yield step
         for branch in ("IfSteps", "ElseSteps"):
-            yield from _steps(arguments.get(branch, []) if isinstance(arguments, dict) else [])
+            yield from job_steps(arguments.get(branch, []) if isinstance(arguments, dict) else [])
 
 
 def _unencrypted(step: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:

@@ -53,14 +53,15 @@ def _open(clause: Clause, account: str) -> bool:
         # Whoever is not named is let in.
         return True
     if any(EVERYONE in principal for principal in clause.principals):
-        return not any(_narrows(*condition, account) for condition in clause.conditions)
+        return not any(narrows(*condition, account) for condition in clause.conditions)
     # Before a first deployment no ARN is known, and so no account.
     return bool(account) and any(
         kind == "AWS" and f"::{account}:" not in name and name != account for kind, name in clause.principals
     )
 
 
-def _narrows(operator: str, key: str, accepted: tuple[str, ...], account: str) -> bool:
+def narrows(operator: str, key: str, accepted: tuple[str, ...], account: str) -> bool:
+    """Whether a condition leaves only one's own of everyone."""
     if "Not" in operator or operator.endswith("IfExists") or EVERYONE in accepted:
         return False
     if key.lower() in ACCOUNTS:

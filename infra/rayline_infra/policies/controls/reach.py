@@ -1,10 +1,12 @@
 """What can reach what over the network: only what is named, and only by private ways."""
 
+import json
 from collections.abc import Iterator
 
 from rayline_infra.policies.controls.control import Control, Observation, judged
-from rayline_infra.policies.controls.encryption import BALANCER
-from rayline_infra.policies.graph import Graph, Resource
+from rayline_infra.policies.controls.encryption import BALANCER, job_steps
+from rayline_infra.policies.controls.public_access import narrows
+from rayline_infra.policies.graph import Graph, Resource, account_of
 from rayline_infra.policies.identities import at
 from rayline_infra.policies.openings import Opening, is_internet, openings
 from rayline_infra.policies.statements import EVERYONE, Clause, read_policy
@@ -16,6 +18,7 @@ ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 ASSOCIATION = "aws:ec2/routeTableAssociation:RouteTableAssociation"
 GATEWAY = "aws:ec2/internetGateway:InternetGateway"
 NAT = "aws:ec2/natGateway:NatGateway"
+PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 SERVICE = "aws:ecs/service:Service"
 DEFAULT_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 WAYS = ("natGatewayId", "gatewayId", "egressOnlyGatewayId", "transitGatewayId", "networkInterfaceId")
@@ -75,9 +78,25 @@ def compute_stays_private(graph: Graph) -> Iterator[Observation]:
             fine,
             f"assignPublicIp = {bool(network.get('assignPublicIp'))}, public subnets: {len(exposed)}",
         )
+    for pipeline, name, subnets in _jobs(graph):
+        # A job without subnets of ours runs in SageMaker's own network, with the internet in reach.
+        fine = bool(subnets) and not subnets & public
+        yield judged(
+            pipeline, fine, f"{name} in {len(subnets)} subnets, public subnets: {len(subnets & public)}"
+        )
     for subnet in graph.of_type(SUBNET):
         gives = bool(subnet.inputs.get("mapPublicIpOnLaunch"))
         yield judged(subnet, not gives, f"mapPublicIpOnLaunch = {gives}")
+
+
+def _jobs(graph: Graph) -> Iterator[tuple[Resource, str, set[str]]]:
+    """The jobs of pipelines, each with its subnets."""
+    for pipeline in graph.of_type(PIPELINE):
+        for step in job_steps(json.loads(str(pipeline.inputs["pipelineDefinition"]))["Steps"]):
+            # Training names them itself, processing within its network (SageMaker API reference).
+            arguments = step["Arguments"]
+            network = arguments.get("NetworkConfig") or arguments
+            yield pipeline, step["Name"], set((network.get("VpcConfig") or {}).get("Subnets") or ())
 
 
 def _public_subnets(graph: Graph) -> frozenset[str]:
@@ -96,20 +115,22 @@ def _public_subnets(graph: Graph) -> frozenset[str]:
 
 def endpoints_have_policies(graph: Graph) -> Iterator[Observation]:
     """No endpoint carries everybody's requests to everything: a stolen credential does not work through it."""
+    account = account_of(graph)
     for endpoint in graph.of_type(ENDPOINT):
         text = endpoint.inputs.get("policy")
         if not text:
             yield judged(endpoint, False, "policy = none, which lets everything through")
             continue
-        wide = [clause.sid for clause in read_policy(str(text)) if _anything(clause)]
+        wide = [clause.sid for clause in read_policy(str(text)) if _anything(clause, account)]
         yield judged(
             endpoint, not wide, f"everything passes by {', '.join(wide)}" if wide else "policy narrows it"
         )
 
 
-def _anything(clause: Clause) -> bool:
+def _anything(clause: Clause, account: str) -> bool:
     everyone = any(EVERYONE in principal for principal in clause.principals)
-    return clause.allows and everyone and "*" in clause.resources and not clause.conditions
+    narrowed = any(narrows(*condition, account) for condition in clause.conditions)
+    return clause.allows and everyone and "*" in clause.resources and not narrowed
 
 
 def the_way_out_is_closed(graph: Graph) -> Iterator[Observation]:
@@ -138,11 +159,12 @@ def _ways(graph: Graph, table: str) -> Iterator[tuple[str, str]]:
 
 
 def _compute_subnets(graph: Graph) -> set[str]:
-    return {
+    tasks = {
         str(subnet)
         for service in graph.of_type(SERVICE)
         for subnet in (service.inputs.get("networkConfiguration") or {}).get("subnets", [])
     }
+    return tasks.union(*(subnets for _, _, subnets in _jobs(graph)))
 
 
 def balancers_are_where_they_should_be(graph: Graph) -> Iterator[Observation]:
@@ -196,7 +218,7 @@ CONTROLS = (
         "Compute has no public address",
         ("164.312(e)(1)", "164.312(a)(1)"),
         "critical",
-        "ECS services and subnets",
+        "ECS services, jobs of pipelines and subnets",
         compute_stays_private,
     ),
     Control(
