@@ -266,6 +266,12 @@ def test_only_tasks_above_the_least_number_run_on_spot(graph_of: Callable[[str],
         )
 
 
+def test_spot_can_be_switched_on_and_off_in_a_running_stack(graph: Graph) -> None:
+    # Provider's documentation of aws.ecs.Service: "Updating this argument requires `force_new_deployment = true`."
+    for kind in KINDS:
+        assert graph.named(SERVICE, f"{kind}-service").inputs["forceNewDeployment"] is True
+
+
 def desired(policy: Resource, *, waiting: float, tasks: float) -> int:
     """The tasks that target tracking asks for: as many as bring the metric to its target (Application Auto Scaling)."""
     configuration = policy.inputs["targetTrackingScalingPolicyConfiguration"]

@@ -58,6 +58,8 @@ def declare_service(
         task_definition=args.task_definition_arn,
         desired_count=args.tasks,
         capacity_provider_strategies=_strategies(args),
+        # The provider refuses to change the strategies, e.g. by processorSpot, of what it may not deploy again.
+        force_new_deployment=True,
         platform_version="LATEST",
         network_configuration=aws.ecs.ServiceNetworkConfigurationArgs(
             subnets=list(args.placement.subnet_ids),
