@@ -232,6 +232,72 @@ def test_a_service_that_was_rolled_back_runs_well_and_is_told_of(runs: str) -> N
     assert said == ([expected] if runs == "old" else [])
 
 
+@pytest.mark.parametrize("added", [False, True])
+def test_a_rule_that_a_hand_added_to_a_security_group_is_told_of(added: bool) -> None:
+    here = account()
+    group = Resource(
+        urn="",
+        type="aws:ec2/securityGroup:SecurityGroup",
+        name="it",
+        custom=True,
+        inputs={"name": "g"},
+        id="sg-planned",
+    )
+    rule = resource(
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        securityGroupId="sg-planned",
+        tags={"Name": "api-from-balancer"},
+    )
+    here.graph = Graph("test", (group, rule), here.graph.outputs)
+    ours = {"SecurityGroupRuleId": "sgr-1", "Tags": [{"Key": "Name", "Value": "api-from-balancer"}]}
+    by_hand = {"SecurityGroupRuleId": "sgr-2", "CidrIpv4": "0.0.0.0/0"}
+    with Stubber(here.client("ec2")) as answers:
+        answers.add_response("describe_security_groups", {"SecurityGroups": [{"GroupId": "sg-real"}]})
+        answers.add_response(
+            "describe_security_group_rules",
+            {"SecurityGroupRules": [ours, by_hand] if added else [ours]},
+            {"Filters": [{"Name": "group-id", "Values": ["sg-real"]}]},
+        )
+        said = [each.what for each in read(here, group)]
+    assert said == (["has the rule sgr-2, which the program does not declare"] if added else [])
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_rule_that_names_addresses_and_should_not_is_told_of(opened: bool) -> None:
+    here = account()
+    group = Resource(
+        urn="",
+        type="aws:ec2/securityGroup:SecurityGroup",
+        name="group",
+        custom=True,
+        inputs={"name": "g"},
+        id="sg-planned",
+    )
+    rule = resource(
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        securityGroupId="sg-planned",
+        referencedSecurityGroupId="sg-other",
+        ipProtocol="tcp",
+        fromPort=443.0,
+        toPort=443.0,
+        tags={"Name": "api-from-balancer"},
+    )
+    here.graph = Graph("test", (group, rule), here.graph.outputs)
+    found = {
+        "GroupId": "sg-real",
+        "IpProtocol": "tcp",
+        "FromPort": 443,
+        "ToPort": 443,
+        "Tags": [{"Key": "Name", "Value": "api-from-balancer"}],
+        **({"CidrIpv4": "0.0.0.0/0"} if opened else {}),
+    }
+    with Stubber(here.client("ec2")) as answers:
+        answers.add_response("describe_security_groups", {"SecurityGroups": [{"GroupId": "sg-real"}]})
+        answers.add_response("describe_security_group_rules", {"SecurityGroupRules": [found]})
+        said = [each.what for each in read(here, rule)]
+    assert said == (["CidrIpv4 is '0.0.0.0/0' and should be None"] if opened else [])
+
+
 def test_a_certificate_is_asked_for_by_its_algorithm() -> None:
     # ACM API, "ListCertificates": by itself it lists RSA_1024 and RSA_2048 only.
     here = account()

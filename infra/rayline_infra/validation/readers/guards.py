@@ -96,6 +96,13 @@ def security_group_rule(account: Account, resource: Resource) -> Iterable[str]:
     for page in ec2.get_paginator("describe_security_group_rules").paginate():
         for each in page["SecurityGroupRules"]:
             if each["GroupId"] == group and {"Key": "Name", "Value": name} in each.get("Tags", ()):
+                # A rule that named a group and names addresses now has them, and should have none.
+                yield from differing(
+                    each,
+                    IpProtocol=resource.inputs["ipProtocol"],
+                    CidrIpv4=resource.inputs.get("cidrIpv4"),
+                    CidrIpv6=resource.inputs.get("cidrIpv6"),
+                )
                 if "fromPort" in resource.inputs:
                     yield from differing(
                         each, FromPort=int(resource.inputs["fromPort"]), ToPort=int(resource.inputs["toPort"])

@@ -7,6 +7,11 @@ from typing import Any
 from rayline_infra.policies.graph import Resource
 from rayline_infra.validation.account import Absent, Account, differing, present
 
+RULES = (
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+)
+
 
 def log_group(account: Account, resource: Resource) -> Iterable[str]:
     name = resource.inputs["name"]
@@ -151,12 +156,24 @@ def subnet(account: Account, resource: Resource) -> Iterable[str]:
 
 
 def security_group(account: Account, resource: Resource) -> Iterable[str]:
-    groups = account.client("ec2").describe_security_groups(
+    ec2 = account.client("ec2")
+    groups = ec2.describe_security_groups(
         Filters=[{"Name": "group-name", "Values": [resource.inputs["name"]]}]
     )["SecurityGroups"]
     if not groups:
         raise Absent
-    return ()
+    # What a hand adds is no resource of the program's, and opens a door all the same.
+    declared = {
+        each.inputs["tags"]["Name"]
+        for each in account.graph.resources
+        if each.type in RULES and each.inputs["securityGroupId"] == resource.id
+    }
+    of_group = [{"Name": "group-id", "Values": [groups[0]["GroupId"]]}]
+    for page in ec2.get_paginator("describe_security_group_rules").paginate(Filters=of_group):
+        for each in page["SecurityGroupRules"]:
+            names = {tag["Value"] for tag in each.get("Tags", ()) if tag["Key"] == "Name"}
+            if not names & declared:
+                yield f"has the rule {each['SecurityGroupRuleId']}, which the program does not declare"
 
 
 def vpc_endpoint(account: Account, resource: Resource) -> Iterable[str]:
