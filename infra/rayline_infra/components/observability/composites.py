@@ -11,7 +11,9 @@ def composites() -> tuple[Composite, ...]:
     return (
         Composite(
             "processing-down",
-            "no event is processed: tasks are missing, or messages wait while nobody hears of the reconciler",
+            # The alarm of the reconciler rings for gaps and for silence, and does not say which.
+            "events are not processed, or far too late: tasks are missing, or messages wait while the reconciler "
+            "finds gaps or is silent",
             "alarms",
             either=("processor-tasks",),
             together=("queue-age", "reconciler-gaps"),
