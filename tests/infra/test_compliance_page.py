@@ -63,5 +63,8 @@ def test_the_verb_writes_the_page_and_keeps_what_a_person_wrote(
     result = CliRunner().invoke(app, ["compliance", "--stack", "staging", "--output", str(output)])
     assert result.exit_code == 0
     assert output.read_text().startswith(f"by hand\n\n{MARK}\n\n## Evidence of the stack `staging`")
+    elsewhere = tmp_path / "evidence" / "2026" / "compliance.md"
+    CliRunner().invoke(app, ["compliance", "--stack", "staging", "--output", str(elsewhere)])
+    assert "## Evidence of the stack `staging`" in elsewhere.read_text()
     printed = CliRunner().invoke(app, ["compliance", "--stack", "staging"])
     assert "## Evidence of the stack `staging`" in printed.stdout

@@ -30,5 +30,6 @@ def register(app: typer.Typer) -> None:
         if output is None:
             typer.echo(text)
         else:
+            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text)
             typer.echo(f"wrote {output}")

@@ -32,4 +32,5 @@ def register(app: typer.Typer) -> None:
         if output is None:
             typer.echo(text, nl=False)
         else:
+            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text)
