@@ -78,6 +78,23 @@ def test_production_passes_and_a_bucket_without_a_policy_does_not(graph_of_stack
     assert violations("TLS-1", lacking) == [("models: requests without TLS are taken", bucket.urn)]
 
 
+def test_what_the_engine_adds_to_a_resource_of_its_own_is_no_breach(graph_of_stack: Graph) -> None:
+    # In its state lists that nobody gave are null, a role tells of a policy that is empty, a table of its routes.
+    def with_nulls(inputs: dict[str, Any]) -> None:
+        for selector in inputs["advancedEventSelectors"]:
+            for each in selector["fieldSelectors"]:
+                each.update({name: each.get(name) for name in ("equals", "startsWiths", "notEquals")})
+
+    found = edited(graph_of_stack, "aws:cloudtrail/trail:Trail", "data-trail", with_nulls)
+    empty = {"inlinePolicies": [{"name": "", "policy": ""}], "managedPolicyArns": []}
+    found = edited(found, "aws:iam/role:Role", "training-role", lambda inputs: inputs.update(empty))
+    within = {"routes": [{"cidrBlock": "10.1.0.0/16", "gatewayId": "", "transitGatewayId": "tgw-1"}]}
+    table = found.of_type("aws:ec2/routeTable:RouteTable")[0].name
+    found = edited(found, "aws:ec2/routeTable:RouteTable", table, lambda inputs: inputs.update(within))
+    for control in ("LOG-1", "LOG-2", "IAM-1", "IAM-2", "IAM-3", "ZON-2", "NET-3", "NET-5"):
+        assert violations(control, found) == []
+
+
 @pytest.fixture
 def graph_of_stack(graph_of: Callable[[str], Graph]) -> Graph:
     return graph_of("prod")

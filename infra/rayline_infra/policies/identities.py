@@ -51,14 +51,21 @@ def identity_policies(graph: Graph) -> Iterator[tuple[Resource, tuple[Clause, ..
         for resource in graph.of_type(type_token):
             yield resource, read_policy(str(resource.inputs["policy"]))
     for role in graph.of_type(ROLE):
-        for inline in role.inputs.get("inlinePolicies", []):
-            yield role, read_policy(str(inline["policy"]))
+        for inline in _inline(role):
+            yield role, read_policy(inline)
+
+
+def _inline(role: Resource) -> Iterator[str]:
+    # The engine's state may tell of one that is empty.
+    for each in role.inputs.get("inlinePolicies") or ():
+        if each.get("policy"):
+            yield str(each["policy"])
 
 
 def _clauses(graph: Graph, role: Resource) -> Iterator[Clause]:
     role_name = str(role.inputs.get("name"))
-    for inline in role.inputs.get("inlinePolicies") or ():
-        yield from read_policy(str(inline["policy"]))
+    for inline in _inline(role):
+        yield from read_policy(inline)
     for policy in graph.of_type(ROLE_POLICY):
         if policy.inputs.get("role") == role_name:
             yield from read_policy(str(policy.inputs["policy"]))

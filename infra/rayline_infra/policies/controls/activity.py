@@ -64,9 +64,9 @@ def _trailed(graph: Graph, kind: str = S3_OBJECT) -> tuple[str, ...]:
             # Any other field leaves something out.
             if set(fields) - {"eventCategory", "resources.type", "resources.ARN"}:
                 continue
-            if kind in (fields.get("resources.type") or {}).get("equals", ()):
+            if kind in _equals(fields, "resources.type"):
                 named = fields.get("resources.ARN")
-                found += [f"{value}*" for value in named.get("startsWiths", ())] if named else ["*"]
+                found += [f"{value}*" for value in named.get("startsWiths") or ()] if named else ["*"]
     return tuple(found)
 
 
@@ -83,11 +83,16 @@ def _advanced(trail: Resource) -> Iterator[dict[str, Mapping[str, Any]]]:
         yield {each["field"]: each for each in selector.get("fieldSelectors") or ()}
 
 
+def _equals(fields: Mapping[str, Mapping[str, Any]], name: str) -> tuple[str, ...]:
+    # In the engine's state a list that is not given is there, and null.
+    return tuple((fields.get(name) or {}).get("equals") or ())
+
+
 def _records_management(trail: Resource) -> bool:
     """Whether a trail records every call that manages resources, as one without selectors does."""
     if trail.inputs.get("advancedEventSelectors"):
         return any(
-            set(fields) == {"eventCategory"} and "Management" in fields["eventCategory"].get("equals", ())
+            set(fields) == {"eventCategory"} and "Management" in _equals(fields, "eventCategory")
             for fields in _advanced(trail)
         )
     selectors = trail.inputs.get("eventSelectors") or ()
