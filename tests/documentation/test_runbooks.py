@@ -15,6 +15,11 @@ from rayline_infra.settings import SECTIONS
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
 PAGES = sorted(RUNBOOKS.glob("*.md"))
+# What somebody types who deploys, and who is in trouble.
+GUIDES = [
+    RUNBOOKS.parent / f"{name}.md"
+    for name in ("account-preparation", "deployment", "operations", "troubleshooting")
+]
 # Pages that are no alarm's own.
 OTHERS = {"README", "incident", "losing-a-region"}
 SETTINGS = {name.partition(":")[2] for section in SECTIONS for name in section.settings()}
@@ -26,6 +31,8 @@ OF_THE_CLI_ALONE = {
     ("s3", "sync"),
     ("logs", "tail"),
     ("cloudtrail", "validate-logs"),
+    ("configure", "sso"),
+    ("sso", "login"),
 }
 CLI_NAMES = {"s3api": "s3"}
 GLOBAL_OPTIONS = {"query", "output", "region", "max-items"}
@@ -34,20 +41,21 @@ GLOBAL_OPTIONS = {"query", "output", "region", "max-items"}
 def code(page: Path) -> list[str]:
     """What stands in code blocks, line by line with continuations joined, and in backticks."""
     text = page.read_text()
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```(?:console|bash)\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     rest = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     return [*lines, *re.findall(r"`([^`\n]+)`", rest)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES], ids=lambda page: page.stem)
 def test_verbs_and_options_are_the_commands_own(page: Path) -> None:
     root = every_verb()
     for line in code(page):
         for call in re.findall(
             r"(?:^|[\s$(])rayline ((?:[a-z-]+ ?)+(?:--?[a-z-]+[ =]?\S* ?)*)", line.partition(" # ")[0]
         ):
-            command, words = root, call.split()
+            # What follows a lone -- is another command's.
+            command, words = root, call.partition(" -- ")[0].split()
             while words and words[0] in getattr(command, "commands", {}):
                 command = command.commands[words.pop(0)]
             assert command is not root, f"no verb in: rayline {call}"
@@ -57,7 +65,7 @@ def test_verbs_and_options_are_the_commands_own(page: Path) -> None:
                     assert word.partition("=")[0] in options, f"rayline {call} has no {word}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES], ids=lambda page: page.stem)
 def test_calls_of_aws_are_its_operations_and_options(page: Path) -> None:
     session = botocore.session.get_session()
     for line in code(page):
