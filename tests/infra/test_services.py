@@ -266,6 +266,13 @@ def test_only_tasks_above_the_least_number_run_on_spot(graph_of: Callable[[str],
         )
 
 
+def test_the_revision_that_a_failed_deployment_goes_back_to_is_still_there(graph: Graph) -> None:
+    # ECS API, DeregisterTaskDefinition: "you can't update an existing service to reference an INACTIVE task definition".
+    for kind in KINDS:
+        assert graph.named(SERVICE, f"{kind}-service").inputs["deploymentCircuitBreaker"]["rollback"] is True
+        assert graph.named(TASK, f"{kind}-task").inputs["skipDestroy"] is True
+
+
 def test_spot_can_be_switched_on_and_off_in_a_running_stack(graph: Graph) -> None:
     # Provider's documentation of aws.ecs.Service: "Updating this argument requires `force_new_deployment = true`."
     for kind in KINDS:

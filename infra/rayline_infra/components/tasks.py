@@ -142,6 +142,8 @@ def declare_task(args: TaskArgs, parent: pulumi.Resource) -> aws.ecs.TaskDefinit
         ),
         volumes=[aws.ecs.TaskDefinitionVolumeArgs(name=SCRATCH)],
         container_definitions=pulumi.Output.json_dumps(containers, sort_keys=True),
+        # ECS updates no service to a revision that was deregistered, and a failed deployment goes back to the last one.
+        skip_destroy=True,
         opts=child,
     )
 
