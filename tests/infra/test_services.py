@@ -267,7 +267,7 @@ def test_only_tasks_above_the_least_number_run_on_spot(graph_of: Callable[[str],
 
 
 def test_the_revision_that_a_failed_deployment_goes_back_to_is_still_there(graph: Graph) -> None:
-    # ECS API, DeregisterTaskDefinition: "you can't update an existing service to reference an INACTIVE task definition".
+    # ECS API, DeregisterTaskDefinition: no service can be updated to refer to an INACTIVE task definition.
     for kind in KINDS:
         assert graph.named(SERVICE, f"{kind}-service").inputs["deploymentCircuitBreaker"]["rollback"] is True
         assert graph.named(TASK, f"{kind}-task").inputs["skipDestroy"] is True
