@@ -76,4 +76,5 @@ def _wrong(name: str, reason: str, field: FieldInfo) -> str:
 
 def _command(name: str, field: FieldInfo) -> str:
     (example,) = field.examples or ("",)
-    return f"pulumi config set {name} {shlex.quote(as_text(example))}"
+    # Without it Pulumi writes into the file of whatever stack is selected.
+    return f"pulumi config set {name} {shlex.quote(as_text(example))} --stack {pulumi.get_stack()}"
