@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import botocore.session
 import pytest
 
 from rayline_infra.planning import plan
@@ -225,8 +226,14 @@ def test_guard_duty_watches_objects_and_containers(graph_of: Any) -> None:
         "S3_DATA_EVENTS": "ENABLED",
         "RUNTIME_MONITORING": "ENABLED",
     }
-    assert features["RUNTIME_MONITORING"]["additionalConfigurations"] == [
-        {"name": "ECS_FARGATE_AGENT_MANAGEMENT", "status": "ENABLED"}
+    # All that GuardDuty answers with: a feature with fewer would be replaced by each update.
+    model = botocore.session.get_session().get_service_model("guardduty")
+    agents = {
+        each["name"]: each["status"] for each in features["RUNTIME_MONITORING"]["additionalConfigurations"]
+    }
+    assert set(agents) == set(model.shape_for("FeatureAdditionalConfiguration").enum)
+    assert [name for name, status in agents.items() if status == "ENABLED"] == [
+        "ECS_FARGATE_AGENT_MANAGEMENT"
     ]
     assert {each["detectorId"] for each in features.values()} == {detector.id}
 

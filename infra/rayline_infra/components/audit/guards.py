@@ -13,6 +13,12 @@ SCANNER_EXEMPTIONS = (
         "an organisation's delegated administrator enables accounts; a stack enables its own",
     ),
 )
+# GuardDuty answers with all three, and each update would replace a feature that is declared with fewer.
+AGENTS = {
+    "EKS_ADDON_MANAGEMENT": "DISABLED",
+    "ECS_FARGATE_AGENT_MANAGEMENT": "ENABLED",
+    "EC2_AGENT_MANAGEMENT": "DISABLED",
+}
 
 
 class GuardDuty(pulumi.ComponentResource):
@@ -33,9 +39,8 @@ class GuardDuty(pulumi.ComponentResource):
             name="RUNTIME_MONITORING",
             status="ENABLED",
             additional_configurations=[
-                aws.guardduty.DetectorFeatureAdditionalConfigurationArgs(
-                    name="ECS_FARGATE_AGENT_MANAGEMENT", status="ENABLED"
-                )
+                aws.guardduty.DetectorFeatureAdditionalConfigurationArgs(name=name, status=status)
+                for name, status in AGENTS.items()
             ],
             opts=child,
         )
