@@ -109,6 +109,33 @@ def test_whoever_deploys_may_make_the_grants_of_what_is_declared_and_no_others(g
     }
 
 
+def test_a_data_store_can_be_made_and_called_under_the_key(graph: Graph) -> None:
+    # HealthImaging developer guide, "Data encryption": what its maker needs, and what it asks of every caller.
+    found = statements(graph.named(KEY, "deidentified-key").inputs["policy"])
+    (maker,) = [each for each in found if "kms:CreateGrant" in each["Action"] and "RetireGrant" in str(each)]
+    assert set(maker["Action"]) >= {
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:GenerateDataKey*",
+        "kms:ReEncrypt*",
+        "kms:RetireGrant",
+    }
+    callers = {
+        policy.inputs["role"]
+        for policy in graph.of_type("aws:iam/rolePolicy:RolePolicy")
+        if "medical-imaging:" in policy.inputs["policy"]
+    }
+    looking = {
+        arn.rpartition("/")[2]
+        for each in found
+        if "kms:DescribeKey" in each["Action"] and "Condition" not in each
+        for arn in each["Principal"].get("AWS", [])
+    }
+    assert callers
+    assert callers <= looking
+
+
 def test_copies_abroad_are_written_and_opened_by_nobody(graph: Graph) -> None:
     for name in ABROAD:
         zone = name.removesuffix("-replica-key")

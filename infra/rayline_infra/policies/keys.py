@@ -112,10 +112,14 @@ def _services(kind: KeyKind, names: EstateNames) -> list[Statement]:
     if kind == "identified":
         return [_event_delivery(names), _event_archive(names), *_task_storage(names)]
     if kind == "deidentified":
-        # Data stores, repositories and endpoints work through grants that are made in the name of whoever deploys.
+        # Data stores, repositories and endpoints work through grants that are made in the name of whoever deploys, and
+        # who makes a data store needs one more (HealthImaging developer guide, "Data encryption").
         jobs_encrypt = _use("JobsMayEncrypt", ("training",), ("kms:DescribeKey", "kms:Encrypt"), names)
-        through = _deployment_through(names, "medical-imaging", "ecr", "sagemaker")
-        return [through, jobs_encrypt, _job_volumes(names)]
+        services = ("medical-imaging", "ecr", "sagemaker")
+        through = _deployment_through(names, *services, more=("kms:ReEncrypt*",))
+        # Of whoever calls it, HealthImaging asks this "for all operations" (the same page).
+        callers_look = _use("CallersMayDescribe", ("processor", "operator"), ("kms:DescribeKey",), names)
+        return [through, callers_look, jobs_encrypt, _job_volumes(names)]
     if kind == "tracking":
         # Encryption at rest of a table works through a grant of whoever creates the table, who needs these two as
         # well (DynamoDB developer guide, "Authorizing use of your customer managed key").
