@@ -18,7 +18,7 @@ from rayline_infra.deploying.account import AwsAccount, RegistryLogin
 from rayline_infra.deploying.images import MADE_FROM, Image, build_command, tagged, wanted
 from rayline_infra.deploying.preflight import preflight
 from rayline_infra.deploying.programs import MachinePrograms
-from rayline_infra.deploying.steps import deploy, destroy, update_options, with_needed
+from rayline_infra.deploying.steps import deploy, destroy, engine_urn, update_options, with_needed
 from rayline_infra.planning import plan
 from rayline_infra.policies.graph import Graph
 
@@ -278,6 +278,8 @@ def test_what_comes_first_brings_all_that_it_needs_and_no_task(prod: Graph) -> N
         for flag, urn in zip(programs.commands[0], programs.commands[0][1:], strict=False)
         if flag == "--target"
     ]
+    by_engine_urn = {engine_urn(prod, each.urn): each.urn for each in prod.resources}
+    targets = [by_engine_urn[urn] for urn in targets]
     by_urn = {each.urn: each for each in prod.resources}
     for urn in targets:
         needed = {*by_urn[urn].dependencies, by_urn[urn].parent} & set(by_urn)
@@ -286,6 +288,30 @@ def test_what_comes_first_brings_all_that_it_needs_and_no_task(prod: Graph) -> N
     assert {"aws:ecr/repository:Repository", "aws:kms/key:Key", "pulumi:providers:aws"} <= types
     assert not types & {"aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"}
     assert with_needed(prod, targets) == targets
+
+
+@pytest.mark.parametrize(
+    ("name", "qualified"),
+    [
+        # What `pulumi.create_urn` makes of each resource with its parent, level by level.
+        ("aws", "pulumi:providers:aws"),
+        ("registry", "rayline:estate:Estate$rayline:registry:Registry"),
+        ("api-repository", "rayline:estate:Estate$rayline:registry:Registry$aws:ecr/repository:Repository"),
+        (
+            "tracking-secret",
+            "rayline:estate:Estate$rayline:secrets:Secrets$aws:secretsmanager/secret:Secret",
+        ),
+    ],
+)
+def test_a_target_is_named_as_pulumis_engine_names_it(prod: Graph, name: str, qualified: str) -> None:
+    (resource,) = (
+        each for each in prod.resources if each.name == name and each.type == qualified.split("$")[-1]
+    )
+    expected = f"urn:pulumi:prod::rayline::{qualified}::{name}"
+    assert engine_urn(prod, resource.urn) == expected
+    programs = FakePrograms(FakeAccount())
+    deploy(prod, programs.account, programs, MADE_FROM, lambda _: None, confirmed=True)
+    assert expected in programs.commands[0]
 
 
 def test_a_run_that_broke_off_goes_on_where_it_was(prod: Graph) -> None:

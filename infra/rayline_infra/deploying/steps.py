@@ -8,7 +8,7 @@ from rayline.errors import ConfigurationError
 from rayline_infra.deploying.account import Account
 from rayline_infra.deploying.images import REPOSITORY, build_command, wanted
 from rayline_infra.deploying.programs import Programs
-from rayline_infra.policies.graph import Graph
+from rayline_infra.policies.graph import Graph, Resource
 
 BUCKET = "aws:s3/bucket:Bucket"
 MODELS = "aws:sagemaker/modelPackageGroup:ModelPackageGroup"
@@ -45,7 +45,8 @@ def deploy(
     stack = graph.stack
     first = with_needed(graph, [each.urn for each in (*graph.of_type(REPOSITORY), *graph.of_type(SECRET))])
     report("registries and secrets, which images and keys go into")
-    programs.run([*_up(stack, confirmed, options), *(part for urn in first for part in ("--target", urn))])
+    targets = (part for urn in first for part in ("--target", engine_urn(graph, urn)))
+    programs.run([*_up(stack, confirmed, options), *targets])
     _push_images(graph, account, programs, made_from, report)
     _draw_keys(graph, account, report)
     report("everything else")
@@ -64,6 +65,22 @@ def with_needed(graph: Graph, urns: Sequence[str]) -> list[str]:
             found.add(resource.urn)
             open_urns += [*resource.dependencies, resource.parent]
     return [each.urn for each in graph.resources if each.urn in found]
+
+
+def engine_urn(graph: Graph, urn: str) -> str:
+    """What Pulumi's engine calls a resource of the graph.
+
+    The SDK's mocks, and so the graph, write one parent's type before a resource's own; the engine writes those of all
+    parents but the stack's (pulumi, ``resource/urn``), and takes a target by no other name.
+    """
+    by_urn = {each.urn: each for each in graph.resources}
+    resource: Resource | None = by_urn[urn]
+    types: list[str] = []
+    while resource is not None:
+        types.insert(0, resource.type)
+        resource = by_urn.get(resource.parent)
+    stack, project, _, name = urn.split("::", 3)
+    return "::".join((stack, project, "$".join(types), name))
 
 
 def destroy(graph: Graph, account: Account, programs: Programs, report: Report, *, confirmed: bool) -> None:
