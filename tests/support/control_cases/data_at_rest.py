@@ -122,6 +122,9 @@ def plain_denied(resource: str) -> dict[str, Any]:
     return deny("s3:*", resource, principal="*", when=PLAIN_HTTP)
 
 
+RULES = {"Principal": {"Service": "events.amazonaws.com"}}
+
+
 def sent(whom: dict[str, Any]) -> Graph:
     return graph(queue("events"), queue_policy("events", {**allow("sqs:SendMessage"), **whom}))
 
@@ -404,6 +407,16 @@ def cases() -> list[Case]:
                 ("everyone of another account may send", everyone("StringEquals", "999999999999")),
                 ("everyone of all accounts but one may send", everyone("StringNotEquals", ACCOUNT)),
                 ("everyone of any account may send", everyone("StringLike", "*")),
+                ("a service may send for any account", RULES),
+                (
+                    "a service may send for another account",
+                    {
+                        **RULES,
+                        "Condition": {
+                            "ArnEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:999999999999:rule/x"}
+                        },
+                    },
+                ),
             )
         ),
         Case(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rayline_infra.policies.controls.control import Control, Observation, judged
 from rayline_infra.policies.graph import Graph, account_of
-from rayline_infra.policies.holdings import BUCKET, POLICY_OF, bucket_part, door_clauses
+from rayline_infra.policies.holdings import BUCKET, POLICY_OF, TOPIC, bucket_part, door_clauses
 from rayline_infra.policies.statements import EVERYONE, Clause
 
 PUBLIC_ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -15,6 +15,8 @@ NARROWING = frozenset({
     "aws:sourceaccount", "aws:sourcearn", "aws:principalaccount", "aws:principalorgid", "aws:sourcevpce",
     "aws:sourcevpc",
 })  # fmt: skip
+# EventBridge tells topics no source (EventBridge user guide, "Amazon SNS permissions").
+UNGUARDED = {TOPIC: "events.amazonaws.com"}
 ACCOUNTS = frozenset({"aws:sourceaccount", "aws:principalaccount"})
 
 
@@ -39,20 +41,25 @@ def doors_are_not_open(graph: Graph) -> Iterator[Observation]:
     account = account_of(graph)
     for resource in graph.resources:
         if resource.type in POLICY_OF:
-            open_clauses = [each.sid for each in door_clauses(graph, resource) if _open(each, account)]
+            open_clauses = [
+                each.sid
+                for each in door_clauses(graph, resource)
+                if _open(each, account, UNGUARDED.get(resource.type, ""))
+            ]
             setting = (
                 f"others are let in by {', '.join(open_clauses)}" if open_clauses else "names its principals"
             )
             yield judged(resource, not open_clauses, setting)
 
 
-def _open(clause: Clause, account: str) -> bool:
+def _open(clause: Clause, account: str, unguarded: str) -> bool:
     if not clause.allows:
         return False
     if clause.inverted:
         # Whoever is not named is let in.
         return True
-    if any(EVERYONE in principal for principal in clause.principals):
+    # A service acts for every account that asks it to.
+    if any(EVERYONE in each or (each[0] == "Service" and each[1] != unguarded) for each in clause.principals):
         return not any(narrows(*condition, account) for condition in clause.conditions)
     # Before a first deployment no ARN is known, and so no account.
     return bool(account) and any(
@@ -66,6 +73,9 @@ def narrows(operator: str, key: str, accepted: tuple[str, ...], account: str) ->
         return False
     if key.lower() in ACCOUNTS:
         return not account or set(accepted) == {account}
+    if key.lower() == "aws:sourcearn" and account:
+        # ARNs of buckets name no account.
+        return all(value.split(":")[4:5] in ([], [""], [account]) for value in accepted)
     return key.lower() in NARROWING
 
 
