@@ -39,9 +39,12 @@ class Clause:
         return any(covers(each, arn) for each in self.resources)
 
     def values_of(self, key: str) -> tuple[str, ...]:
-        """What the conditions accept as the value of a key."""
+        """What the conditions accept as the value of a key; one that only refuses some accepts all others."""
         return tuple(
-            value for _, name, values in self.conditions if name.lower() == key.lower() for value in values
+            value
+            for operator, name, values in self.conditions
+            if name.lower() == key.lower() and "Not" not in operator
+            for value in values
         )
 
 

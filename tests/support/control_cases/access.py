@@ -182,6 +182,13 @@ def cases() -> list[Case]:
             policies(allow("s3:*", [UPLOADS])),
             "processor-policy",
         ),
+        Case(
+            "IAM-1",
+            "every action of a service, spelled otherwise",
+            named,
+            policies(allow("s3:?*", [UPLOADS])),
+            "processor-policy",
+        ),
         Case("IAM-1", "every action", named, policies(allow("*", [UPLOADS])), "processor-policy"),
         Case("IAM-2", "every resource", named, policies(allow("s3:GetObject", "*")), "processor-policy"),
         Case(
@@ -292,6 +299,23 @@ def cases() -> list[Case]:
             "a pattern of everyone",
             people("arn:aws:iam::1:role/radiology-*"),
             people("*"),
+            "processor-role",
+        ),
+        Case(
+            "IAM-4",
+            "a service for every account but ours",
+            trust(),
+            trust(Condition={"StringNotEquals": {"aws:SourceAccount": ACCOUNT}}),
+            "processor-role",
+        ),
+        Case(
+            "IAM-4",
+            "whoever is in the account but one",
+            people("arn:aws:iam::1:role/radiology-*"),
+            trust(
+                Principal={"AWS": ROOT},
+                Condition={"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::1:role/radiology-*"}},
+            ),
             "processor-role",
         ),
         Case(

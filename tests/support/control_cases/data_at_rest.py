@@ -222,6 +222,18 @@ def cases() -> list[Case]:
         ),
         Case(
             "ENC-3",
+            "all of the account may use the key but through one service",
+            graph(key("logs", used_by(NAMED))),
+            graph(
+                key(
+                    "logs",
+                    used_by({"AWS": ROOT}, StringNotEquals={"kms:ViaService": "s3.us-east-1.amazonaws.com"}),
+                )
+            ),
+            "logs-key",
+        ),
+        Case(
+            "ENC-3",
             "everybody but one may use the key",
             graph(key("logs", used_by(NAMED))),
             graph(key("logs", {**allow("kms:Decrypt"), "NotPrincipal": NAMED})),

@@ -32,7 +32,7 @@ def no_wildcard_actions(graph: Graph) -> Iterator[Observation]:
             for clause in clauses
             if clause.allows
             for action in clause.actions
-            if action == "*" or action.endswith(":*")
+            if not action.rpartition(":")[2].strip("*?")
         ]
         count = sum(len(clause.actions) for clause in clauses)
         yield judged(policy, not wide, "; ".join(wide) or f"{count} actions, each by name")
