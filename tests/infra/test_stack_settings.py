@@ -51,6 +51,14 @@ def test_every_setting_of_a_stack_is_commented_with_its_meaning(name: str) -> No
         assert f"  # {field.description}\n  {setting}: " in text
 
 
+def test_pulumi_runs_the_program_in_the_environment_that_make_sets_up() -> None:
+    # Pulumi takes the path from the project's file (pulumi/pulumi, pull request 6966), and makes an empty environment
+    # where there is none.
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    (venv,) = re.findall(r"^VENV := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert (ROOT / project["runtime"]["options"]["virtualenv"]).resolve() == (ROOT / venv).resolve()
+
+
 @pytest.mark.parametrize("name", STACKS)
 def test_the_site_profile_of_every_stack_is_there(name: str) -> None:
     assert (ROOT / configuration(name)["rayline:siteProfile"]).is_file()
