@@ -366,7 +366,8 @@ class Estate(pulumi.ComponentResource):
                 certificate_arn=self.certificates.cloudfront_arn,
                 web_acl_arn=firewalls["viewer"].web_acl.arn,
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[self.buckets]),
+            # CloudFront reaches only into a VPC that has its internet gateway.
+            pulumi.ResourceOptions(parent=self, depends_on=[self.buckets, self.network]),
         )
 
     def _placement(self, kind: ServiceKind) -> Placement:

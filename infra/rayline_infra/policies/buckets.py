@@ -176,11 +176,13 @@ def _config_delivery(arn: str, names: EstateNames) -> list[Statement]:
 
 def _viewer_delivery(arn: str, names: EstateNames) -> Statement:
     # The distribution is made of this bucket, so that the bucket cannot name it; what lies here is public anyway.
+    # CloudFront promises the ARN, which holds the account, and no other condition key (CloudFront developer guide,
+    # "Restrict access to an Amazon S3 origin").
     distributions = f"arn:aws:cloudfront::{names.account_id}:distribution/*"
     return Statement(
         sid="CloudFrontReads",
         principals=service("cloudfront.amazonaws.com"),
         actions=["s3:GetObject"],
         resources=(f"{arn}/*",),
-        conditions={"ArnLike": {"aws:SourceArn": distributions}, **from_account(names.account_id)},
+        conditions={"ArnLike": {"aws:SourceArn": distributions}},
     )
