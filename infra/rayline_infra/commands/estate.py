@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -35,7 +36,9 @@ def register(app: typer.Typer) -> None:
         """Show every resource that a stack declares, without an account."""
         graph = plan(stack, overrides=parse_overrides(settings or ()))
         if as_json:
-            typer.echo(json.dumps(graph.to_json(), indent=1))
+            # They are told of as their inputs come to be known, which differs from run to run.
+            told = replace(graph, resources=tuple(sorted(graph.resources, key=lambda each: each.urn)))
+            typer.echo(json.dumps(told.to_json(), indent=1))
         else:
             # What is piped is searched and compared: there a line per resource is worth more than a screen's width.
             width = None if sys.stdout.isatty() else PIPED_WIDTH

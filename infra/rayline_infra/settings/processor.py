@@ -47,7 +47,7 @@ class ProcessorSettings(Section):
         default="",
         pattern=IMAGE_TAG_OR_NONE,
     )
-    least_tasks: Annotated[int, Field(ge=0, le=100)] = setting(
+    least_tasks: Annotated[int, Field(ge=1, le=100)] = setting(
         "processorLeastTasks", "Tasks that always run.", 2, default=2
     )
     most_tasks: Annotated[int, Field(ge=1, le=100)] = setting(

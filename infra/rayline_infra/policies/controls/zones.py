@@ -101,7 +101,10 @@ def _keys(graph: Graph, kind: str) -> list[Resource]:
 
 def buckets_refuse_the_other_zone(graph: Graph) -> Iterator[Observation]:
     """Identified buckets deny the roles of the de-identified zone, whatever those roles' own policies say."""
-    others = {_kind(each): each.arn for each in identities(graph) if _kind(each) in DEIDENTIFIED_ROLES}
+    # Resources stand in the order in which they were told of, which differs from run to run.
+    others = dict(
+        sorted((_kind(each), each.arn) for each in identities(graph) if _kind(each) in DEIDENTIFIED_ROLES)
+    )
     for bucket in graph.of_type(BUCKET):
         if zone_of(bucket) == "identified":
             missing = [kind for kind, arn in others.items() if not _denies(graph, bucket, arn)]
