@@ -347,8 +347,16 @@ def test_a_tag_that_is_there_is_not_written_again_and_other_tags_stay(site: Reco
 
 
 def test_an_original_whose_image_set_is_gone_is_not_tagged(site: ReconciledSite) -> None:
-    image_set_id = site.imported("image")
-    site.imaging.delete_image_set(datastoreId=site.estate.settings.datastore_id, imageSetId=image_set_id)
+    image_set = {"datastoreId": site.estate.settings.datastore_id, "imageSetId": site.imported("image")}
+    site.imaging.delete_image_set(**image_set)
+
+    def gone() -> bool:
+        try:
+            return bool(site.imaging.get_image_set(**image_set)["imageSetState"] == "DELETED")
+        except site.imaging.exceptions.ResourceNotFoundException:
+            return True
+
+    eventually(gone, "HealthImaging deleted it")  # which it begins at once and ends when it can
     site.reconcile()
     assert site.upload_tags() == {"upload/image": ""}
 
