@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from support.installed_plugin import install_plugin
 from support.local_cloud import LocalCloud
-from support.own_estate import eventually
 from support.processor_estate import SITE, aws_error
 from support.reconciled_site import EXECUTION, PATIENT, ReconciledSite
 
@@ -309,7 +308,7 @@ def test_an_image_set_that_changed_unheard_is_told_of(site: ReconciledSite) -> N
 def test_an_image_set_that_is_gone_is_told_of(site: ReconciledSite) -> None:
     image_set_id = site.imported()
     (instance,) = site.estate.tracked("instance")
-    site.imaging.delete_image_set(datastoreId=site.estate.settings.datastore_id, imageSetId=image_set_id)
+    site.delete(image_set_id)
     report = site.reconcile()
     assert [(gap.what, gap.subject_hash) for gap in report.gaps] == [
         (GapCode.IMAGE_SET_MISSING, instance["instance_id"])
@@ -347,16 +346,7 @@ def test_a_tag_that_is_there_is_not_written_again_and_other_tags_stay(site: Reco
 
 
 def test_an_original_whose_image_set_is_gone_is_not_tagged(site: ReconciledSite) -> None:
-    image_set = {"datastoreId": site.estate.settings.datastore_id, "imageSetId": site.imported("image")}
-    site.imaging.delete_image_set(**image_set)
-
-    def gone() -> bool:
-        try:
-            return bool(site.imaging.get_image_set(**image_set)["imageSetState"] == "DELETED")
-        except site.imaging.exceptions.ResourceNotFoundException:
-            return True
-
-    eventually(gone, "HealthImaging deleted it")  # which it begins at once and ends when it can
+    site.delete(site.imported("image"))
     site.reconcile()
     assert site.upload_tags() == {"upload/image": ""}
 

@@ -11,6 +11,7 @@ from typing import Any
 from support.healthimaging_account import policy, trust
 from support.local_cloud import ACCOUNT_ID, LocalCloud
 from support.manual_clock import ManualClock
+from support.own_estate import eventually
 from support.processor_estate import SITE, ProcessorEstate, aws_error
 
 from rayline.effects import event_identity
@@ -187,6 +188,19 @@ class ReconciledSite:
         self.handle(self.seal())
         (image_set_id,) = {item["image_set_id"] for item in self.estate.tracked("image_set")} - known
         return str(image_set_id)
+
+    def delete(self, image_set_id: str) -> None:
+        """Delete an image set, which HealthImaging begins at once and ends when it can."""
+        image_set = {"datastoreId": self.estate.settings.datastore_id, "imageSetId": image_set_id}
+        self.imaging.delete_image_set(**image_set)
+
+        def gone() -> bool:
+            try:
+                return bool(self.imaging.get_image_set(**image_set)["imageSetState"] == "DELETED")
+            except self.imaging.exceptions.ResourceNotFoundException:
+                return True
+
+        eventually(gone, "the image set is deleted")
 
     def verify(self, image_set_id: str) -> str:
         """Verify an image set, whose message did not come yet. Returns the verification's id."""
