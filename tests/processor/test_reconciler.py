@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.installed_plugin import install_plugin
 from support.local_cloud import LocalCloud
+from support.own_estate import eventually
 from support.processor_estate import SITE, aws_error
 from support.reconciled_site import EXECUTION, PATIENT, ReconciledSite
 
