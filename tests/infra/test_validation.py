@@ -232,10 +232,8 @@ def test_a_service_that_was_rolled_back_runs_well_and_is_told_of(runs: str) -> N
     assert said == ([expected] if runs == "old" else [])
 
 
-@pytest.mark.parametrize("added", [False, True])
-def test_a_rule_that_a_hand_added_to_a_security_group_is_told_of(added: bool) -> None:
-    here = account()
-    group = Resource(
+def planned_group() -> Resource:
+    return Resource(
         urn="",
         type="aws:ec2/securityGroup:SecurityGroup",
         name="it",
@@ -243,6 +241,12 @@ def test_a_rule_that_a_hand_added_to_a_security_group_is_told_of(added: bool) ->
         inputs={"name": "g"},
         id="sg-planned",
     )
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_a_rule_that_a_hand_added_to_a_security_group_is_told_of(added: bool) -> None:
+    here = account()
+    group = planned_group()
     rule = resource(
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
         securityGroupId="sg-planned",
@@ -265,14 +269,7 @@ def test_a_rule_that_a_hand_added_to_a_security_group_is_told_of(added: bool) ->
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_rule_that_names_addresses_and_should_not_is_told_of(opened: bool) -> None:
     here = account()
-    group = Resource(
-        urn="",
-        type="aws:ec2/securityGroup:SecurityGroup",
-        name="group",
-        custom=True,
-        inputs={"name": "g"},
-        id="sg-planned",
-    )
+    group = planned_group()
     rule = resource(
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
         securityGroupId="sg-planned",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.healthimaging_account import trust
 from support.local_cloud import ACCOUNT_ID, REGION, LocalCloud
 
 from rayline_local.provisioner.adapters import adapter_for
@@ -12,20 +13,6 @@ from rayline_local.provisioner.adapters.adapter import Made
 from rayline_local.provisioner.clients import Clients
 
 Inputs = dict[str, Any]
-
-
-TRUST = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-)
 
 
 POLICY = {
@@ -87,7 +74,10 @@ class World:
 
     @property
     def role(self) -> Made:
-        return self.need("aws:iam/role:Role", {"name": "adapters-needed", "assumeRolePolicy": TRUST})
+        return self.need(
+            "aws:iam/role:Role",
+            {"name": "adapters-needed", "assumeRolePolicy": trust("ecs-tasks.amazonaws.com")},
+        )
 
     @property
     def bucket(self) -> Made:
